@@ -1,0 +1,2 @@
+//! changeover
+pub mod units;
