@@ -1,2 +1,7 @@
-//! changeover
+//! A network-level MPEG transport stream switcher.
+pub mod engine;
+pub mod health;
+pub mod switch;
+pub mod tr101290;
+pub mod transport;
 pub mod units;

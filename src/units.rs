@@ -143,9 +143,9 @@ impl Ticks27M {
         if d > Self::WRAP.cast_signed() / 2 { d - Self::WRAP.cast_signed() } else { d }
     }
 
-    /// A count of ticks as a length of time, to the nanosecond.
+    /// A count of ticks as a length of time, to the nanosecond; `ticks` is at most [`WRAP`](Self::WRAP).
     pub const fn span(ticks: u64) -> Span {
-        Span((ticks as i128 * 1000 / 27) as i64)
+        Span((ticks * 1000 / 27).cast_signed())
     }
 }
 

@@ -1,0 +1,183 @@
+//! What the engine tells, and what it is told.
+
+use super::setup::MAX_INPUTS;
+use crate::health::Criterion;
+use crate::units::{ChannelId, InputId, Instant, Span};
+
+/// Something that happened in a channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// In which channel.
+    pub channel: ChannelId,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    /// The first datagram of an input, or the first after it had been lost.
+    Arrived {
+        /// Which input.
+        input: InputId,
+    },
+    /// A criterion passed its limit.
+    Raised {
+        /// Of which input.
+        input: InputId,
+        /// Which one.
+        criterion: Criterion,
+        /// Milliseconds for an absence, events in the window for a count.
+        value: u64,
+    },
+    /// A criterion has been well for its time.
+    Cleared {
+        /// Of which input.
+        input: InputId,
+        /// Which one.
+        criterion: Criterion,
+    },
+    /// The output has another input: told when the first packet of the new one leaves.
+    Switch(Switch),
+    /// The output was stopped because no input is healthy.
+    Muted,
+    /// The output goes on.
+    Unmuted,
+    /// A person set or ended a hold, or made an input available or not.
+    Set {
+        /// Which input.
+        input: InputId,
+        /// What was set.
+        setting: Setting,
+    },
+}
+
+/// What a person can set on an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// The channel stays on it, whatever happens.
+    Held,
+    /// The channel no longer stays on it.
+    Released,
+    /// It may be chosen.
+    Enabled,
+    /// It may not be chosen.
+    Disabled,
+    /// Its priority.
+    Priority(i32),
+}
+
+/// One switch, and what it cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Switch {
+    /// The input that was on air; none at the start.
+    pub from: Option<InputId>,
+    /// The input that is on air now.
+    pub to: InputId,
+    /// Why.
+    pub reason: Reason,
+    /// How the cut was made.
+    pub kind: Kind,
+    /// Whether there was time to choose the moment.
+    pub planned: bool,
+    /// When it was decided; the event's own time is when the first packet of the new input left.
+    pub decided: Instant,
+    /// TS packets of the programme that the output lacks; none where it cannot be told.
+    pub lost: Option<u32>,
+    /// TS packets of the programme that the output has twice; none where it cannot be told.
+    pub repeated: Option<u32>,
+    /// Output time between the last packet of the old input and the first of the new one.
+    pub gap: Span,
+    /// What each input of the channel was to it, in the order of the setup.
+    pub states: [Option<InputState>; MAX_INPUTS],
+}
+
+/// Why a switch was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The first input that could be had.
+    Start,
+    /// The input on air became unhealthy by this criterion.
+    Unhealthy(Criterion),
+    /// An input of higher priority has been healthy for long enough.
+    Failback,
+    /// None is healthy, and this one is the least bad.
+    LeastBad,
+    /// A person took it.
+    Take,
+    /// The input on air was made unavailable.
+    Disabled,
+}
+
+impl Reason {
+    /// The name in the journal: a criterion's own, or `start`, `failback`, `least_bad`, `take`, `disabled`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Unhealthy(criterion) => criterion.name(),
+            Self::Failback => "failback",
+            Self::LeastBad => "least_bad",
+            Self::Take => "take",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// How a cut was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// At a TS packet boundary, the continuity counters carried on, a step of the PCR signalled.
+    Cut,
+}
+
+impl Kind {
+    /// The name in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// What an input is to its channel at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputState {
+    /// It feeds the output.
+    Active,
+    /// Received, analysed and ready.
+    #[default]
+    Hot,
+    /// At least one of its criteria is raised.
+    Unhealthy,
+    /// A person made it unavailable.
+    Disabled,
+}
+
+impl InputState {
+    /// The name in the journal, in JSON and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Hot => "hot",
+            Self::Unhealthy => "unhealthy",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// What a channel can be told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Put this input on air; it stays until it is unhealthy or another is taken.
+    Take(InputId),
+    /// Stay on this input whatever happens.
+    Hold(InputId),
+    /// End a hold and a take: choose by the rules again.
+    Release(ChannelId),
+    /// Make this input available or not; it is analysed all the same.
+    Enable(InputId, bool),
+    /// Give this input another priority.
+    Prioritise(InputId, i32),
+}

@@ -1,0 +1,74 @@
+//! The state of an engine at a moment, copied out without allocating.
+
+use super::event::InputState;
+use crate::health::CriterionSet;
+use crate::tr101290::Indicator;
+use crate::transport;
+use crate::units::{BitRate, InputId, Instant};
+
+/// An engine at a moment. Made once by [`Engine::snapshot`](super::Engine::snapshot) and filled again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When.
+    pub at: Instant,
+    /// Its channels, in the order of the setup.
+    pub channels: Vec<ChannelSnapshot>,
+    /// The inputs of all channels, in the order of the setup.
+    pub inputs: Vec<InputSnapshot>,
+    /// Events that found the event queue full.
+    pub events_lost: u64,
+}
+
+/// A channel at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChannelSnapshot {
+    /// The input that feeds the output.
+    pub active: Option<InputId>,
+    /// The input that somebody took, until it is unhealthy.
+    pub taken: Option<InputId>,
+    /// The input that the channel is held on.
+    pub held: Option<InputId>,
+    /// Whether the output is stopped because no input is healthy.
+    pub muted: bool,
+    /// Switches since the start.
+    pub switches: u64,
+    /// TS packets put out.
+    pub packets: u64,
+    /// Datagrams put out; each goes to every output of the channel.
+    pub datagrams: u64,
+    /// Packets of the input on air that were left out because their sync byte was not 0x47.
+    pub unsynchronised: u64,
+    /// When the last packet was put out; none before the first.
+    pub last_packet: Option<Instant>,
+}
+
+/// An input at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InputSnapshot {
+    /// What it is to its channel.
+    pub state: InputState,
+    /// Its priority now.
+    pub priority: i32,
+    /// Whether it may be chosen.
+    pub enabled: bool,
+    /// The criteria that are raised.
+    pub raised: CriterionSet,
+    /// When it last became healthy or unhealthy.
+    pub since: Instant,
+    /// When its last datagram came; none before the first.
+    pub last_arrival: Option<Instant>,
+    /// What came, and what was wrong with it before it was a TS packet.
+    pub transport: transport::Figures,
+    /// TS packets received.
+    pub packets: u64,
+    /// TS bit rate of the last second.
+    pub bit_rate: BitRate,
+    /// Of that, null packets.
+    pub null_rate: BitRate,
+    /// Events of each indicator since the start, by [`Indicator::index`].
+    pub counts: [u64; Indicator::COUNT],
+    /// Bit [`Indicator::index`] is set while that indicator's thing is missing.
+    pub absent: u16,
+    /// Datagrams that left before their time because the delay line was full.
+    pub hurried: u64,
+}

@@ -1,0 +1,2 @@
+//! Which input feeds the output, and how the cut is made.
+pub mod policy;

@@ -1,0 +1,36 @@
+//! The limits of the absences, each with the clause that gives its default.
+
+use crate::units::Span;
+
+/// How long a thing may be missing before its indicator is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// PAT_error_2, table 5.0a 1.3.a: 0.5 s.
+    pub pat: Span,
+    /// PMT_error_2, table 5.0a 1.5.a: 0.5 s.
+    pub pmt: Span,
+    /// PID_error, table 5.0a 1.6, of a video or audio PID; the standard leaves the period to the user: 1 s.
+    pub pid_media: Span,
+    /// PID_error of every other PID that is sent all the time: 5 s.
+    pub pid_data: Span,
+    /// PCR_repetition_error, table 5.0b 2.3a: 100 ms (40 ms before V1.3.1).
+    pub pcr: Span,
+    /// PTS_error, table 5.0b 2.5: 700 ms.
+    pub pts: Span,
+    /// CAT_error, table 5.0b 2.6: how long scrambled packets may come with no CAT: 0.5 s.
+    pub cat: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pat: Span::from_millis(500),
+            pmt: Span::from_millis(500),
+            pid_media: Span::from_secs(1),
+            pid_data: Span::from_secs(5),
+            pcr: Span::from_millis(100),
+            pts: Span::from_millis(700),
+            cat: Span::from_millis(500),
+        }
+    }
+}
