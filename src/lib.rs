@@ -1,4 +1,5 @@
 //! A network-level MPEG transport stream switcher.
+pub mod config;
 pub mod engine;
 pub mod health;
 pub mod switch;
