@@ -5,4 +5,5 @@ pub mod health;
 pub mod switch;
 pub mod tr101290;
 pub mod transport;
+pub mod ts;
 pub mod units;
