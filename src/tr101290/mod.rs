@@ -50,6 +50,7 @@ pub struct Analyser {
     scrambling: Scrambling,
     sections: Sections,
     deadline: Instant,
+    revision: u32,
 }
 
 /// The assemblers of the PIDs that carry sections.
@@ -107,7 +108,13 @@ impl Analyser {
             scrambling: Scrambling::new(settings),
             sections: Sections::new(),
             deadline: Instant::NEVER,
+            revision: 0,
         }
+    }
+
+    /// Changes whenever something else is waited for than before: judgements of absences must be looked at again.
+    pub const fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// The next packet of the input, received at `at`.
@@ -122,6 +129,7 @@ impl Analyser {
             sink.raise(Indicator::SyncByteError, None);
             if self.sync.bad(at) {
                 sink.raise(Indicator::TsSyncLoss, None);
+                self.revision = self.revision.wrapping_add(1);
             }
             sink.counts.packet += 1;
             return;
@@ -160,6 +168,7 @@ impl Analyser {
         self.pids.first_seen(pid);
         if self.tables.pat.is_none() {
             self.tables.start(at);
+            self.revision = self.revision.wrapping_add(1);
             self.refresh_deadline();
         }
     }
@@ -230,6 +239,7 @@ impl Analyser {
         if core::mem::take(&mut self.tables.changed) {
             self.sections.follow(&self.tables, &mut self.pids);
             self.references.follow(&self.tables, &mut self.pids, at);
+            self.revision = self.revision.wrapping_add(1);
         }
     }
 
