@@ -1,2 +1,3 @@
 //! changeover
+pub mod synth;
 pub mod units;
