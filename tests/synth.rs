@@ -56,7 +56,9 @@ fn ffmpeg_decodes_every_picture_and_every_frame_without_a_warning() {
         let feed = synth::recording(settings.clone(), Ticks27M(SECONDS * 27_000_000));
         std::fs::write(&file, feed).expect("the feed is written");
 
-        let decode = ["-nostdin", "-v", "warning", "-xerror", "-i", "FILE", "-f", "null", "-"];
+        // as picky as its decoders can be
+        let picky = "crccheck+bitstream+buffer+careful+compliant+aggressive";
+        let decode = ["-nostdin", "-v", "warning", "-err_detect", picky, "-i", "FILE", "-f", "null", "-"];
         unblemished(run("ffmpeg", &decode, &file), &settings);
 
         let count = "-v warning -count_frames -show_entries stream=codec_name,nb_read_frames -of csv=p=0 -i";

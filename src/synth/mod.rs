@@ -5,6 +5,14 @@
 //! real feed wherever none is at hand: in demonstrations, tests and benchmarks. It holds to the standards, so an
 //! analyser finds no fault in it; faults are planted by others.
 //!
+//! ```
+//! use changeover::synth::{Feed, Settings};
+//!
+//! let mut feed = Feed::new(Settings { bit_rate: 4_000_000, ..Settings::default() });
+//! let packet = feed.next_packet();
+//! assert_eq!((packet.index, packet.at.0, packet.bytes[0]), (0, 0, 0x47));
+//! ```
+//!
 //! Invariants:
 //!
 //! - The same [`Settings`] give the same bytes, on any machine: there is no clock and no chance but the seed.
@@ -12,9 +20,9 @@
 //!   13818-1 2.4.2.2 says, rounded to the nearest tick, so it is never more than 18.6 ns off.
 //! - Pictures and audio frames keep the time of the system clock and not of the packets: exactly 25 pictures a second
 //!   and 24 ms a frame at any bit rate. PTS is DTS: there are no B pictures.
-//! - Everything is there before it is decoded, and no buffer of the target decoder (2.4.2) overflows: video leads by
-//!   200 to 240 ms up to some 10 Mb/s and at least 120 ms above, audio by 96 ms.
-//! - No two packets that carry video or audio have the same payload, but for ones of nothing but stuffing.
+//! - Everything is there before it is decoded, and no buffer of the target decoder (2.4.2) overflows: a picture's
+//!   first byte leads its DTS by 200 to 240 ms at the default bit rate and by 80 to 320 ms at any, audio by 72 to 96 ms.
+//! - Every packet that video or audio fills has a payload like no other, by which it can be told where it comes from.
 //! - Nothing is allocated once a feed is made.
 
 mod bits;

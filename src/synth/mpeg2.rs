@@ -110,6 +110,11 @@ const END_OF_BLOCK: (u32, u32) = (0b10, 2);
 /// How many bits of noise a block can take with sparse coefficients; above that they are dense.
 const SPARSE_MAX: usize = 64;
 
+/// How a macroblock's noise is shared out, where there is little of it: to a block of luma, of chroma, and to all six.
+const LUMA_WEIGHT: usize = 3;
+const CHROMA_WEIGHT: usize = 1;
+const WEIGHTS: usize = 4 * LUMA_WEIGHT + 2 * CHROMA_WEIGHT;
+
 /// The encoder. Encodes one picture at a time into a buffer that it keeps.
 #[derive(Clone, Debug)]
 pub(super) struct Encoder {
@@ -129,7 +134,7 @@ struct Picture {
     intra: bool,
     /// Macroblocks that are yet to be coded.
     to_code: usize,
-    /// The length to come out at, in bits.
+    /// The length not to exceed, in bits.
     size: usize,
     dense: bool,
 }
@@ -146,10 +151,9 @@ impl Encoder {
     }
 
     /// Encodes the picture `number`, which stands at `place` in its group; place 0 is an intra picture behind a
-    /// sequence header and a group header. It takes [`Plan::picture_bytes`], the last few of them stuffing.
+    /// sequence header and a group header. It takes [`Plan::picture_bytes`] at the most, and nearly as many.
     pub(super) fn encode(&mut self, plan: &Plan, number: u64, place: u32) {
         self.bits.clear();
-        let size = plan.picture_bytes(place);
         let mut picture = Picture {
             scene: Scene::new(number, self.seed),
             before: Scene::new(number.wrapping_sub(1), self.seed),
@@ -157,7 +161,7 @@ impl Encoder {
             refreshed: MACROBLOCKS,
             intra: place == 0,
             to_code: MACROBLOCKS,
-            size: size * 8,
+            size: plan.picture_bytes(place) * 8,
             dense: false,
         };
         let room = picture.size.saturating_sub(PICTURE_BITS + ROWS * SLICE_BITS);
@@ -171,8 +175,7 @@ impl Encoder {
             picture.refreshed = affordable.saturating_sub(changed).min(MACROBLOCKS);
             picture.to_code = (0..MACROBLOCKS).filter(|&m| picture.changed(m) || self.refreshes(&picture, m)).count();
         }
-        // six blocks, the four of luma thrice as noisy
-        picture.dense = room / picture.to_code.max(1) > MACROBLOCK_BITS + SPARSE_MAX * 14 / 3;
+        picture.dense = room / picture.to_code.max(1) > MACROBLOCK_BITS + SPARSE_MAX * WEIGHTS / LUMA_WEIGHT;
         self.picture_header(place, picture.intra);
         for row in 0..ROWS {
             self.slice(&mut picture, row);
@@ -180,7 +183,6 @@ impl Encoder {
         if !picture.intra {
             self.refresh = (self.refresh + picture.refreshed) % MACROBLOCKS;
         }
-        self.bits.pad_to(size);
     }
 
     fn refreshes(&self, picture: &Picture, macroblock: usize) -> bool {
@@ -303,12 +305,14 @@ impl Encoder {
     fn macroblock(&mut self, means: Macroblock, predictors: &mut [i32; 3], mut noise: usize, picture: &mut Picture) {
         let [y0, y1, y2, y3] = means.luma;
         let [cb, cr] = means.chroma;
-        let mut weights = 4 * 3 + 2;
+        // dense coefficients fill all the blocks there are
+        let luma_weight = if picture.dense { CHROMA_WEIGHT } else { LUMA_WEIGHT };
+        let mut weights = 4 * luma_weight + 2 * CHROMA_WEIGHT;
         for (mean, component) in [(y0, 0), (y1, 0), (y2, 0), (y3, 0), (cb, 1), (cr, 2)] {
             let mean = i32::from(mean);
             self.dc(mean - predictors[component], component.min(1));
             predictors[component] = mean;
-            let weight = if component == 0 { 3 } else { 1 };
+            let weight = if component == 0 { luma_weight } else { CHROMA_WEIGHT };
             let before = self.bits.bits();
             self.ac(noise * weight / weights, picture);
             weights -= weight;
@@ -363,29 +367,20 @@ mod tests {
     use super::super::Settings;
     use super::*;
 
-    /// The stream of each picture is whole and in its size, also at the lowest rate and where all digits change.
     #[test]
-    fn every_picture_takes_its_bytes_and_no_more() {
-        for (bit_rate, gop) in [(0, 1), (0, 25), (0, 250), (8_000_000, 25), (100_000_000, 12)] {
+    fn every_picture_fills_its_bytes_and_takes_no_more() {
+        let digits = [0, 44, 89, 90, 999_999, 1_000_000, 888_888, 7_777_777, u64::MAX];
+        for (bit_rate, gop) in [(0, 1), (0, 25), (0, 250), (3_000_000, 12), (8_000_000, 25), (100_000_000, 12)] {
             let plan = Plan::new(&Settings { bit_rate, gop, ..Settings::default() });
             let mut encoder = Encoder::new(3, plan.picture_bytes(0));
-            for number in [0, 44, 89, 90, 999_999, 1_000_000, 888_888, 7_777_777, u64::MAX] {
+            for number in digits {
                 for place in [0, 1, 2, plan.gop - 1] {
                     encoder.encode(&plan, number, place);
-                    assert_eq!(encoder.bytes().len(), plan.picture_bytes(place), "{bit_rate} {number} {place}");
+                    let (length, most) = (encoder.bytes().len(), plan.picture_bytes(place));
+                    assert!(length <= most, "{bit_rate} {number} {place}: {length} of {most} bytes");
+                    assert!(length * 100 >= most * 90, "{bit_rate} {number} {place}: {length} of {most} bytes");
                 }
             }
-        }
-    }
-
-    #[test]
-    fn little_of_a_picture_is_stuffing() {
-        let plan = Plan::new(&Settings::default());
-        let mut encoder = Encoder::new(0, plan.picture_bytes(0));
-        for (number, place) in [(0, 0), (1, 1), (2, 2)] {
-            encoder.encode(&plan, number, place);
-            let stuffing = encoder.bytes().iter().rev().take_while(|&&b| b == 0).count();
-            assert!(stuffing * 100 < encoder.bytes().len(), "{stuffing} bytes in picture {number}");
         }
     }
 

@@ -482,6 +482,20 @@ mod tests {
     }
 
     #[test]
+    fn no_payload_comes_twice() {
+        for bit_rate in [1_000_000, 8_000_000] {
+            let settings = Settings { bit_rate, ..Settings::default() };
+            let mut seen = std::collections::HashSet::new();
+            for packet in seconds(&settings, 3).filter(|p| [settings.video_pid, settings.audio_pid].contains(&pid(p))) {
+                if packet.bytes[3] & 0x30 == 0x10 && !unit_start(&packet) {
+                    assert!(seen.insert(packet.bytes[4..].to_vec()), "packet {}", packet.index);
+                }
+            }
+            assert!(seen.len() > 500);
+        }
+    }
+
+    #[test]
     fn odd_settings_still_make_a_feed() {
         let settings = Settings {
             bit_rate: 0,
