@@ -3,6 +3,7 @@ pub mod config;
 pub mod engine;
 pub mod health;
 pub mod switch;
+pub mod synth;
 pub mod tr101290;
 pub mod transport;
 pub mod ts;
