@@ -4,6 +4,8 @@ pub mod engine;
 pub mod health;
 pub mod replay;
 pub mod switch;
+pub mod synth;
 pub mod tr101290;
 pub mod transport;
+pub mod ts;
 pub mod units;
