@@ -1,4 +1,5 @@
 //! Captures in all the forms that are read, whole and damaged, and the one that is written.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{Cursor, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};

@@ -1,25 +1,27 @@
 //! Files of TS packets: how they are cut into packets, and what time each packet has.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Cursor;
 use std::path::Path;
 
-use changeover::replay::source::{Figures, LOOK_AHEAD, PACKET, Source, SourceError};
+use changeover::replay::source::{Figures, LOOK_AHEAD, Source, SourceError};
+use changeover::ts::PACKET_SIZE;
 use changeover::units::BitRate;
 use proptest::prelude::*;
 
 const WRAP: u64 = (1 << 33) * 300;
 
 /// A packet with payload only, numbered in its last bytes.
-fn plain(pid: u16, number: u32) -> [u8; PACKET] {
-    let mut packet = [0xFF; PACKET];
+fn plain(pid: u16, number: u32) -> [u8; PACKET_SIZE] {
+    let mut packet = [0xFF; PACKET_SIZE];
     let [p0, p1] = pid.to_be_bytes();
     packet[..4].copy_from_slice(&[0x47, p0, p1, 0x10]);
-    packet[PACKET - 4..].copy_from_slice(&number.to_be_bytes());
+    packet[PACKET_SIZE - 4..].copy_from_slice(&number.to_be_bytes());
     packet
 }
 
 /// A packet with a PCR, in ticks of 27 MHz.
-fn with_pcr(pid: u16, pcr: u64, discontinuity: bool) -> [u8; PACKET] {
+fn with_pcr(pid: u16, pcr: u64, discontinuity: bool) -> [u8; PACKET_SIZE] {
     let mut packet = plain(pid, 0);
     let (base, extension) = (pcr / 300, pcr % 300);
     let bits = base << 15 | 0x3F << 9 | extension;
@@ -31,7 +33,7 @@ fn with_pcr(pid: u16, pcr: u64, discontinuity: bool) -> [u8; PACKET] {
 }
 
 /// One packet a millisecond from `start` (in milliseconds of PCR), every tenth with a PCR.
-fn clocked(pid: u16, start: u64, count: u64) -> Vec<[u8; PACKET]> {
+fn clocked(pid: u16, start: u64, count: u64) -> Vec<[u8; PACKET_SIZE]> {
     let packet = |index: u64| {
         if index.is_multiple_of(10) {
             with_pcr(pid, (start + index) * 27_000 % WRAP, false)
@@ -47,7 +49,7 @@ fn open(bytes: Vec<u8>) -> Result<Source<Cursor<Vec<u8>>>, SourceError> {
 }
 
 /// Times in nanoseconds, packets, figures.
-fn read(bytes: Vec<u8>) -> (Vec<i64>, Vec<[u8; PACKET]>, Figures) {
+fn read(bytes: Vec<u8>) -> (Vec<i64>, Vec<[u8; PACKET_SIZE]>, Figures) {
     let mut source = open(bytes).unwrap();
     let (mut times, mut packets) = (Vec::new(), Vec::new());
     while let Some(timed) = source.read().unwrap() {
@@ -122,7 +124,7 @@ fn packets_with_a_bad_sync_byte_stay_in_their_grid() {
 fn packets_are_found_again_where_bytes_are_missing_or_too_many() {
     let packets = clocked(0x100, 0, 60);
     let all = packets.concat();
-    let at = 20 * PACKET + 50;
+    let at = 20 * PACKET_SIZE + 50;
     for bytes in [[&all[..at], &all[at + 100..]].concat(), [&all[..at], &[0; 77], &all[at..]].concat()] {
         let (_, got, figures) = read(bytes);
         assert_eq!(figures.resynchronisations, 1);
