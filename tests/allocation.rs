@@ -111,6 +111,6 @@ fn the_engine_allocates_nothing_after_start() {
     let allocations = ALLOCATIONS.replace(None).unwrap();
     engine.snapshot(&mut snapshot);
     assert_eq!(allocations, 0);
-    assert!(snapshot.channels[0].switches >= 8, "{}", snapshot.channels[0].switches);
+    assert!(snapshot.channels[0].switches > 6, "{}", snapshot.channels[0].switches);
     assert!(sent > 6_000 && events > 20, "{sent} datagrams, {events} events");
 }
