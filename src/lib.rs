@@ -3,6 +3,8 @@ pub mod config;
 pub mod engine;
 pub mod health;
 pub mod switch;
+pub mod synth;
 pub mod tr101290;
 pub mod transport;
+pub mod ts;
 pub mod units;
