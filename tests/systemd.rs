@@ -1,4 +1,5 @@
 //! The unit file is one that systemd takes, and stays as closed as it is.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
