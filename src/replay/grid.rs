@@ -2,10 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::source::{Figures, PACKET};
+use super::source::Figures;
+use crate::ts::{PACKET_SIZE, SYNC_BYTE};
 
-/// The sync byte (ISO/IEC 13818-1 2.4.3.3).
-const SYNC: u8 = 0x47;
 /// Good sync bytes in a row that make a grid (ETSI TR 101 290 annex G.1).
 const RUN: usize = 5;
 /// From one packet to the next, and where the packet stands in that.
@@ -41,7 +40,7 @@ impl<R: Read> Grid<R> {
             bytes: Vec::new(),
             next: 0,
             ended: false,
-            stride: PACKET,
+            stride: PACKET_SIZE,
             lead: 0,
             bad: 0,
             read: 0,
@@ -69,7 +68,7 @@ impl<R: Read> Grid<R> {
 
     /// The layout whose packets begin at `at`.
     fn layout(&self, at: usize) -> Option<(usize, usize, usize)> {
-        if self.bytes.get(at) != Some(&SYNC) {
+        if self.bytes.get(at) != Some(&SYNC_BYTE) {
             return None;
         }
         let fits = |(stride, lead): (usize, usize)| {
@@ -81,13 +80,13 @@ impl<R: Read> Grid<R> {
     /// How many good sync bytes, up to [`RUN`], stand at `at` and every `stride` on.
     fn run(&self, at: usize, stride: usize) -> usize {
         let syncs = self.bytes.get(at..).unwrap_or_default().iter().step_by(stride).take(RUN);
-        syncs.take_while(|byte| **byte == SYNC).count()
+        syncs.take_while(|byte| **byte == SYNC_BYTE).count()
     }
 
     /// Whether this is a file too short for a run, and all it has are packets.
     fn short(&self, at: usize, stride: usize) -> bool {
         let packets = (self.bytes.len() - at).div_ceil(stride);
-        self.ended && at + PACKET <= self.bytes.len() && packets < RUN && self.run(at, stride) == packets
+        self.ended && at + PACKET_SIZE <= self.bytes.len() && packets < RUN && self.run(at, stride) == packets
     }
 
     /// How far [`Grid::find`] looked, in bytes.
@@ -101,9 +100,10 @@ impl<R: Read> Grid<R> {
     }
 
     /// The next packet; none after the last whole one.
-    pub(super) fn packet(&mut self) -> io::Result<Option<[u8; PACKET]>> {
-        self.fill(self.stride * (RUN + 2) + PACKET)?;
-        let Some(packet) = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk::<PACKET>()).copied() else {
+    pub(super) fn packet(&mut self) -> io::Result<Option<[u8; PACKET_SIZE]>> {
+        self.fill(self.stride * (RUN + 2) + PACKET_SIZE)?;
+        let Some(packet) = self.bytes.get(self.next..).and_then(|rest| rest.first_chunk::<PACKET_SIZE>()).copied()
+        else {
             // With the bytes in front of it that belong to it; where the last packet ends, what a unit has behind it
             // is no packet.
             let unit = self.next - self.lead.min(self.next);
@@ -111,7 +111,7 @@ impl<R: Read> Grid<R> {
             return Ok(None);
         };
         let [sync, ..] = packet;
-        self.bad = if sync == SYNC { 0 } else { self.bad + 1 };
+        self.bad = if sync == SYNC_BYTE { 0 } else { self.bad + 1 };
         let after = self.next + self.stride;
         self.next = if self.bad >= 2 { self.resynchronise(after) } else { after };
         Ok(Some(packet))
@@ -119,7 +119,7 @@ impl<R: Read> Grid<R> {
 
     /// Where packets go on: at the first place up to `after` that five good sync bytes follow from, or else at `after`.
     fn resynchronise(&mut self, after: usize) -> usize {
-        if self.bytes.get(after) == Some(&SYNC) {
+        if self.bytes.get(after) == Some(&SYNC_BYTE) {
             return after;
         }
         let Some(found) = (self.next + 1..after).find(|&at| self.run(at, self.stride) >= RUN) else { return after };

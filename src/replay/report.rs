@@ -8,6 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::source;
 use crate::tr101290::Indicator;
+use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, Pid};
 
 /// How wide the table is, in characters.
@@ -132,7 +133,7 @@ pub struct StreamReport {
     /// `video`, `audio`, `subtitles`, `data` and the like.
     pub kind: &'static str,
     /// `H.264`, `AC-3` and the like.
-    pub codec: String,
+    pub codec: &'static str,
     /// ISO 639-2 code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -262,7 +263,7 @@ fn file_lines(out: &mut String, file: &source::Figures) {
         }
         (None, None) => {}
     }
-    if file.packet_size != source::PACKET {
+    if file.packet_size != PACKET_SIZE {
         let _ = writeln!(out, "packets of {} bytes", file.packet_size);
     }
     for (count, what) in [
@@ -337,7 +338,7 @@ fn programs(out: &mut String, report: &Report, palette: Palette) {
                 "  {:<14}{:<12}{:<26}{:<5}{rate:>14}",
                 pid_name(stream.pid),
                 clipped(stream.kind, 11),
-                clipped(&stream.codec, 25),
+                clipped(stream.codec, 25),
                 clipped(language, 4),
             );
         }
@@ -413,10 +414,10 @@ mod tests {
         continuity.last = Some(9.1);
         continuity.latest.push(Occurrence { at: 9.1, packet: 812, pid: Some(256) });
         report.indicators.report_mut(Indicator::PatError2).state = true;
-        let stream = |pid, kind, codec: &str, language: Option<&str>| StreamReport {
+        let stream = |pid, kind, codec, language: Option<&str>| StreamReport {
             pid,
             kind,
-            codec: codec.into(),
+            codec,
             language: language.map(str::to_owned),
         };
         report.programs.push(ProgramReport {

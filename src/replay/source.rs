@@ -20,10 +20,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::grid::Grid;
+use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{BitRate, Instant, Pid, Span, Ticks27M};
 
-/// The size of a TS packet in bytes (ISO/IEC 13818-1 2.4.3.2).
-pub const PACKET: usize = 188;
 /// How many packets are held to wait for the next PCR.
 pub const LOOK_AHEAD: usize = 200_000;
 /// The longest step from one PCR to the next that is taken as time.
@@ -79,7 +78,7 @@ pub struct Timed<'a> {
     /// Since the first packet.
     pub at: Instant,
     /// The packet. Its sync byte may be bad.
-    pub packet: &'a [u8; PACKET],
+    pub packet: &'a [u8; PACKET_SIZE],
     /// How many came before it.
     pub index: u64,
 }
@@ -141,10 +140,10 @@ pub struct Source<R = File> {
     grid: Grid<R>,
     size: Option<u64>,
     /// Packets read, not yet handed over; the first has the number `handed`.
-    queue: VecDeque<[u8; PACKET]>,
+    queue: VecDeque<[u8; PACKET_SIZE]>,
     handed: u64,
     ended: bool,
-    current: [u8; PACKET],
+    current: [u8; PACKET_SIZE],
     /// Packets from `from.index` to `until` follow each other at `rate`.
     from: Point,
     until: u64,
@@ -184,7 +183,7 @@ impl<R: Read> Source<R> {
         if !found {
             return Err(SourceError::NoPackets { path: path.to_owned(), searched: grid.searched() });
         }
-        let bits = u64::try_from(PACKET * 8).unwrap_or(u64::MAX);
+        let bits = u64::try_from(PACKET_SIZE * 8).unwrap_or(u64::MAX);
         let span = Span::from_nanos(i64::try_from(bits * 1_000_000_000 / bit_rate.0.max(1)).unwrap_or(i64::MAX));
         Ok(Self {
             path: path.to_owned(),
@@ -193,7 +192,7 @@ impl<R: Read> Source<R> {
             queue: VecDeque::new(),
             handed: 0,
             ended: false,
-            current: [0; PACKET],
+            current: [0; PACKET_SIZE],
             from: Point::default(),
             until: 0,
             rate: Rate { span, packets: 1 },
@@ -365,18 +364,11 @@ fn step(clock: &Clock, pcr: &Pcr) -> Option<u64> {
     (!pcr.discontinuity && ticks <= LONGEST_STEP).then_some(ticks)
 }
 
-/// The PCR of a packet that can be trusted: good sync byte, no transport_error_indicator (ISO/IEC 13818-1 2.4.3.4).
-fn pcr(packet: &[u8; PACKET], index: u64) -> Option<Pcr> {
-    let [0x47, b1, b2, b3, len, flags, p0, p1, p2, p3, p4, p5, ..] = *packet else { return None };
-    if b1 & 0x80 != 0 || b3 & 0x20 == 0 || !(7..=183).contains(&len) || flags & 0x10 == 0 {
+/// The PCR of a packet that can be trusted: a good sync byte and no transport_error_indicator.
+fn pcr(bytes: &[u8; PACKET_SIZE], index: u64) -> Option<Pcr> {
+    let packet = Packet::new(bytes);
+    if !packet.is_synchronised() || packet.transport_error_indicator() {
         return None;
     }
-    let base = u64::from(u32::from_be_bytes([p0, p1, p2, p3])) << 1 | u64::from(p4 >> 7);
-    let extension = u64::from(p4 & 1) << 8 | u64::from(p5);
-    Some(Pcr {
-        index,
-        pid: Pid::new(u16::from_be_bytes([b1, b2])),
-        value: Ticks27M(base * 300 + extension),
-        discontinuity: flags & 0x80 != 0,
-    })
+    Some(Pcr { index, pid: packet.pid(), value: packet.pcr()?, discontinuity: packet.discontinuity_indicator() })
 }
