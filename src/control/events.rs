@@ -3,6 +3,7 @@
 use crate::engine::{Event, Kind, Reason, Setting, Switch, What};
 use crate::health::{Criterion, Measure};
 use crate::replay::journal::{Line, Names, TimeBase};
+use crate::units::Ticks27M;
 
 /// The field of the log that has the event as a line of the journal; `CHANGEOVER_EVENT` in systemd's.
 pub const FIELD: &str = "event";
@@ -46,7 +47,9 @@ pub fn weight(event: &Event) -> Weight {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
             Reason::Start | Reason::Failback | Reason::Take | Reason::Disabled => Weight::Good,
         },
-        What::Arrived { .. } | What::Cleared { .. } | What::Unmuted | What::Set { .. } => Weight::Good,
+        What::Arrived { .. } | What::Cleared { .. } | What::ClockStep { .. } | What::Unmuted | What::Set { .. } => {
+            Weight::Good
+        }
     }
 }
 
@@ -61,6 +64,11 @@ pub fn words(names: &Names, event: &Event) -> String {
         }
         What::Cleared { input, criterion } => format!("{}: {} is over", of(input), criterion.name()),
         What::Switch(switch) => format!("{channel}: {}", switched(names, &switch)),
+        What::ClockStep { input, pid, ticks } => {
+            let step = Ticks27M::span(ticks.unsigned_abs()).millis();
+            let sign = if ticks < 0 { "-" } else { "" };
+            format!("{}: the PCR of PID {pid} stepped by {sign}{step:.1} ms, which was signalled", of(input))
+        }
         What::Muted => format!("{channel}: the output is stopped, no input is healthy"),
         What::Unmuted => format!("{channel}: the output goes on"),
         What::Set { input, setting } => {

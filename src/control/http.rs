@@ -186,7 +186,7 @@ fn error(status: StatusCode, message: &str) -> Response {
 fn refuse(refusal: Refusal) -> Response {
     let status = match &refusal {
         Refusal::NoSuchChannel { .. } | Refusal::NoSuchInput { .. } => StatusCode::NOT_FOUND,
-        Refusal::Disabled { .. } | Refusal::NotTaken { .. } => StatusCode::CONFLICT,
+        Refusal::Disabled { .. } | Refusal::Held { .. } | Refusal::NotTaken { .. } => StatusCode::CONFLICT,
         Refusal::QueueFull { .. } | Refusal::NoAnswer { .. } => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut body = ErrorBody { error: refusal.to_string(), ..ErrorBody::default() };
@@ -194,7 +194,7 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::NoSuchChannel { channels, .. } => body.channels = Some(channels),
         Refusal::NoSuchInput { inputs, .. } => body.inputs = Some(inputs),
         Refusal::NotTaken { state, .. } => body.channel = Some(state),
-        Refusal::Disabled { .. } | Refusal::QueueFull { .. } | Refusal::NoAnswer { .. } => {}
+        Refusal::Disabled { .. } | Refusal::Held { .. } | Refusal::QueueFull { .. } | Refusal::NoAnswer { .. } => {}
     }
     (status, Json(body)).into_response()
 }

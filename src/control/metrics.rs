@@ -215,6 +215,12 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
         rows,
         |row| row.state.hurried,
     )?;
+    families.of_inputs(
+        "input_overrun_datagrams",
+        "Datagrams dropped because the delay line was full and they could not leave",
+        rows,
+        |row| row.state.overrun,
+    )?;
     families.of_inputs("input_rtp_datagrams", "RTP datagrams received", rows, |row| row.state.transport.rtp)?;
     families.of_inputs("input_rtp_lost", "RTP datagrams that never came", rows, |row| row.state.transport.rtp_lost)?;
     families.of_inputs("input_rtp_reordered", "RTP datagrams put back in their place", rows, |row| {

@@ -45,6 +45,14 @@ pub enum Refusal {
         /// Which input.
         input: String,
     },
+    /// Somebody holds the channel on another input.
+    #[error("channel `{channel}` is held on `{held}`: release it before another input is taken")]
+    Held {
+        /// Which channel.
+        channel: String,
+        /// On which input.
+        held: String,
+    },
     /// The shard was told, and went on, but the channel did not change.
     #[error("input `{input}` was not put on air: its state is {}", why(state, input))]
     NotTaken {
@@ -98,6 +106,10 @@ pub async fn take(rack: &Rack, channel: &str, input: &str) -> Result<ChannelView
     let before = rack.snapshot(channel.shard);
     if before.engine.inputs.get(input.id.index()).is_some_and(|state| state.state == InputState::Disabled) {
         return Err(Refusal::Disabled { channel: channel.name.clone(), input: input.name.clone() });
+    }
+    let held = before.engine.channels.get(channel.id.index()).and_then(|state| state.held);
+    if let Some(held) = held.filter(|held| *held != input.id).and_then(|held| channel.input(held)) {
+        return Err(Refusal::Held { channel: channel.name.clone(), held: held.name.clone() });
     }
     if !rack.command(channel.shard, Command::Take(input.id)) {
         return Err(Refusal::QueueFull { channel: channel.name.clone() });

@@ -95,6 +95,8 @@ pub struct InputView {
     pub odd: u64,
     /// Datagrams that left before their time because the delay line was full.
     pub hurried: u64,
+    /// Datagrams dropped because the delay line was full and they could not leave.
+    pub overrun: u64,
     /// What the sequence numbers of RTP tell.
     pub rtp: RtpView,
     /// Every indicator of TR 101 290 by its name.
@@ -236,6 +238,7 @@ impl InputView {
             foreign: transport.foreign,
             odd: transport.odd,
             hurried: state.hurried,
+            overrun: state.overrun,
             rtp: RtpView {
                 received: transport.rtp,
                 lost: transport.rtp_lost,
