@@ -44,12 +44,16 @@ fn flows(flows: &[(SocketAddr, u64)]) -> String {
 ///
 /// # Errors
 /// The file cannot be read, or has no packets.
-pub fn file(path: &Path, bit_rate: BitRate, mut progress: impl FnMut(u64, Option<u64>)) -> Result<Report, AnalyseError> {
+pub fn file(
+    path: &Path,
+    bit_rate: BitRate,
+    mut progress: impl FnMut(u64, Option<u64>),
+) -> Result<Report, AnalyseError> {
     let mut source = Source::open(path, bit_rate)?;
     let mut analyser = Analyser::new(&Settings::default());
     let mut last = Instant::ZERO;
     while let Some(timed) = source.read()? {
-        analyser.packet(timed.at, timed.bytes, &mut ());
+        analyser.packet(timed.at, timed.packet, &mut ());
         last = timed.at;
         if analyser.packets().is_multiple_of(PROGRESS) {
             progress(source.position(), source.size());
@@ -205,17 +209,27 @@ fn report(analyser: &Analyser, first: Instant, span: Span) -> Report {
                 .collect(),
         };
     }
-    report.programs = analyser.programs().iter().map(|program| ProgramReport {
-        number: program.number,
-        pcr_pid: program.pcr_pid.map(|pid| pid.value()),
-        service: None,
-        streams: analyser.streams().iter().filter(|s| s.program == program.number).map(|stream| StreamReport {
-            pid: stream.pid.value(),
-            kind: stream.description.kind.name(),
-            codec: stream.description.codec,
-            language: stream.description.language.map(|code| String::from_utf8_lossy(&code).into_owned()),
-        }).collect(),
-    }).collect();
-    report.pids = analyser.pids().map(|(pid, packets)| (pid.value(), PidReport { packets, bit_rate: rate(packets) })).collect();
+    report.programs = analyser
+        .programs()
+        .iter()
+        .map(|program| ProgramReport {
+            number: program.number,
+            pcr_pid: program.pcr_pid.map(|pid| pid.value()),
+            service: None,
+            streams: analyser
+                .streams()
+                .iter()
+                .filter(|s| s.program == program.number)
+                .map(|stream| StreamReport {
+                    pid: stream.pid.value(),
+                    kind: stream.description.kind.name(),
+                    codec: stream.description.codec,
+                    language: stream.description.language.map(|code| String::from_utf8_lossy(&code).into_owned()),
+                })
+                .collect(),
+        })
+        .collect();
+    report.pids =
+        analyser.pids().map(|(pid, packets)| (pid.value(), PidReport { packets, bit_rate: rate(packets) })).collect();
     report
 }
