@@ -2,6 +2,7 @@
 pub mod config;
 pub mod engine;
 pub mod health;
+pub mod plane;
 pub mod replay;
 pub mod switch;
 pub mod synth;

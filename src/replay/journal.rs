@@ -126,6 +126,10 @@ enum Detail<'a> {
     Cleared {
         criterion: &'static str,
     },
+    ClockStep {
+        pid: u16,
+        step_ms: f64,
+    },
     Priority {
         setting: &'static str,
         priority: i32,
@@ -180,6 +184,10 @@ impl<'a> Line<'a> {
                 };
                 ("switch", None, Some(detail))
             }
+            What::ClockStep { input, pid, ticks } => {
+                let detail = Detail::ClockStep { pid: pid.value(), step_ms: milliseconds(ticks) };
+                ("clock_step", Some(input), Some(detail))
+            }
             What::Muted => ("muted", None, None),
             What::Unmuted => ("unmuted", None, None),
             What::Set { input, setting } => ("set", Some(input), Some(set(setting))),
@@ -205,6 +213,13 @@ impl<'a> Line<'a> {
         self.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Decimals))?;
         out.write_all(b"\n")
     }
+}
+
+/// Ticks of 27 MHz in milliseconds.
+#[allow(clippy::cast_precision_loss)]
+fn milliseconds(ticks: i64) -> f64 {
+    // half the wrap of a PCR is below 2^42, which an f64 holds exactly
+    ticks as f64 / 27_000.0
 }
 
 fn set(setting: Setting) -> Detail<'static> {
