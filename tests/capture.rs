@@ -283,7 +283,7 @@ fn damage_is_told_with_how_far_the_file_could_be_read() {
     let begins = u64::try_from(24 + 16 + frame.len()).unwrap();
     assert!(matches!(error, Some(CaptureError::Damaged { byte, frames: 1, .. }) if byte == begins), "{error:?}");
 
-    let mut endless = file.clone();
+    let mut endless = file;
     endless[24 + 8..24 + 12].copy_from_slice(&[0xFF; 4]);
     endless.resize(1 << 20, 0);
     let (kept, error) = drain(&mut open(endless).unwrap());

@@ -37,6 +37,48 @@ fn hostile_text_is_an_error_and_not_a_crash() {
     }
 }
 
+#[test]
+fn what_means_something_to_yaml_may_be_repeated_and_mixed() {
+    let units = [
+        "a: b\n",
+        "- a\n",
+        "[a: b],",
+        "'x' ",
+        "\"a\\\n\" ",
+        "a\n\n",
+        "# c\n",
+        "\r",
+        "|\n  x\n",
+        "!a ",
+        "*a ",
+        "{a: b},",
+        "? a\n: b\n",
+        "&a x\n",
+        ",",
+        "[]: ",
+        "a, ",
+        "? ",
+        "- - -\n",
+        "%a\n",
+        "---\na\n",
+        "...\n",
+        "\u{feff}",
+        ": ",
+        "[a, \n",
+        "  a:\n   - b\n",
+        "- a: 1\n  b: 2\n",
+    ];
+    for unit in units {
+        for start in ["", "[", "{", "x: ", "x: |\n  ", "'", "\"", "- ", "[[[[[[[["] {
+            for times in [3, 3000] {
+                let text = start.to_owned() + &unit.repeat(times);
+                let said = Plan::parse(&text).map(|_| ()).unwrap_err().to_string();
+                assert!(!said.contains("gave up"), "{start:?} {unit:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

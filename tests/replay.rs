@@ -134,6 +134,18 @@ fn a_damaged_capture_is_replayed_up_to_the_damage() {
 }
 
 #[test]
+fn an_output_that_is_one_of_the_captures_is_refused_before_it_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&[("one", &[("main", "239.1.1.1:5004", &[])], &["239.9.9.9:5004"])]);
+    let file = capture(&folder.path().join("a"), &[(START, "10.0.0.1:1", "239.1.1.1:5004", &[0x47; 188])]);
+    let before = std::fs::read(&file).unwrap();
+    let out = folder.path().join(".").join("a");
+    let error = replay(&plan, std::slice::from_ref(&file), Some(&out), None).unwrap_err();
+    assert!(error.to_string().contains("one of the captures"), "{error}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
 fn captures_of_two_days_are_refused_together() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan(&[("one", &[("main", "239.1.1.1:5004", &[])], &["239.9.9.9:5004"])]);

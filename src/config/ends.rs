@@ -85,7 +85,8 @@ pub(super) fn input(node: &Node, from: &Inherited, report: &mut Report) -> Optio
     if let Some(node) = table.node("passphrase_file") {
         report.error(
             node.place,
-            "`passphrase_file` is for SRT, which is not available in this version: the inputs that are have udp:// or rtp:// URLs",
+            "`passphrase_file` is for SRT, which is not available in this version: the inputs that are have udp:// or \
+             rtp:// URLs",
         );
     }
     let reorder = table.span("reorder", REORDER, report).unwrap_or(Span::from_millis(20));

@@ -13,6 +13,7 @@ mod cross;
 mod ends;
 mod explain;
 mod file;
+mod gauge;
 mod limits;
 mod plan;
 mod problem;

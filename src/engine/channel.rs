@@ -117,7 +117,7 @@ impl Channel {
         };
         self.pending = Some(Pending { from, why: to.why, decided: at });
         self.cut.cut();
-        paths[self.inputs.start + to.to].expire(at, slots);
+        paths[self.inputs.start + to.to].expire(at, false, slots);
     }
 
     /// Sends what is due at `now` of the input on air, as far as the outbox has room.

@@ -141,7 +141,7 @@ impl Engine {
         if active == Some(i) {
             self.release(c, frames, at);
         } else {
-            self.paths[i].expire(at, &mut self.slots);
+            self.paths[i].expire(at, true, &mut self.slots);
             self.refresh_input(i);
         }
     }

@@ -189,10 +189,10 @@ impl Path {
         self.line.pop_front().map(|w| w.packets)
     }
 
-    /// Lets go of what should have left before `now`.
+    /// Lets go of what should have left before `now`, or by then where `inclusive`.
     #[inline]
-    pub(super) fn expire(&mut self, now: Instant, slots: &mut Slots) {
-        while let Some(waiting) = self.line.front().filter(|w| w.due <= now) {
+    pub(super) fn expire(&mut self, now: Instant, inclusive: bool, slots: &mut Slots) {
+        while let Some(waiting) = self.line.front().filter(|w| w.due < now || inclusive && w.due == now) {
             slots.release(waiting.packets.slot);
             self.line.pop_front();
         }

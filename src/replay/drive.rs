@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::capture::{CaptureError, Datagram, Merge};
 use super::journal::{Line, Names, TimeBase};
@@ -74,6 +75,9 @@ pub fn replay<'a>(
     journal: Option<&'a mut dyn Write>,
 ) -> Result<Summary, ReplayError> {
     let mut merge = Merge::open(captures)?;
+    if let Some(path) = out.filter(|out| captures.iter().any(|capture| same_file(capture, out))) {
+        return Err(out_error(path, io::Error::other("it is one of the captures, which would be lost")));
+    }
     let mut run = Run::new(plan, out, journal)?;
     while let Some(datagram) = merge.read() {
         run.datagram(&datagram)?;
@@ -87,7 +91,7 @@ pub fn replay<'a>(
 /// Datagrams of the capture with the same addresses.
 #[derive(Default)]
 struct Flow {
-    inputs: Vec<InputId>,
+    inputs: Rc<[InputId]>,
     datagrams: u64,
     bytes: u64,
 }
@@ -169,8 +173,7 @@ impl<'a> Run<'a> {
         let flow = self.flows.entry(key).or_insert_with(|| Flow { inputs: wanting(plan, key), ..Flow::default() });
         flow.datagrams += 1;
         flow.bytes += u64::try_from(datagram.payload.len()).unwrap_or(u64::MAX);
-        for index in 0..flow.inputs.len() {
-            let Some(&input) = self.flows.get(&key).and_then(|flow| flow.inputs.get(index)) else { break };
+        for &input in Rc::clone(&flow.inputs).iter() {
             self.deliver(input, datagram.payload, at)?;
         }
         Ok(())
@@ -266,8 +269,12 @@ fn out_error(path: &Path, error: io::Error) -> ReplayError {
     ReplayError::Out { path: path.to_owned(), error }
 }
 
+fn same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 /// The inputs that a datagram to this destination and from this source is for.
-fn wanting(plan: &Plan, (destination, source): (SocketAddr, IpAddr)) -> Vec<InputId> {
+fn wanting(plan: &Plan, (destination, source): (SocketAddr, IpAddr)) -> Rc<[InputId]> {
     let inputs = plan.channels.iter().flat_map(|channel| &channel.inputs).zip(0_u16..);
     inputs.filter(|(input, _)| wants(input, destination, source)).map(|(_, index)| InputId(index)).collect()
 }
