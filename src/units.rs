@@ -14,6 +14,8 @@ pub struct Instant(i64);
 impl Instant {
     /// The origin.
     pub const ZERO: Self = Self(0);
+    /// Earlier than anything that happens: when what never was there was last there.
+    pub const LONG_AGO: Self = Self(i64::MIN);
     /// Later than anything that happens: the deadline of what waits for nothing.
     pub const NEVER: Self = Self(i64::MAX);
 

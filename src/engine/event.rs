@@ -2,7 +2,8 @@
 
 use super::setup::MAX_INPUTS;
 use crate::health::Criterion;
-use crate::units::{ChannelId, InputId, Instant, Span};
+pub use crate::switch::policy::Why as Reason;
+use crate::units::{ChannelId, InputId, Instant, Pid, Span};
 
 /// Something that happened in a channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +42,15 @@ pub enum What {
     },
     /// The output has another input: told when the first packet of the new one leaves.
     Switch(Switch),
+    /// The first PCR of a PID after a cut stepped outside 0…100 ms, and was sent with discontinuity_indicator.
+    ClockStep {
+        /// The input on air.
+        input: InputId,
+        /// The PCR's PID.
+        pid: Pid,
+        /// The step in 27 MHz ticks, the shorter way round.
+        ticks: i64,
+    },
     /// The output was stopped because no input is healthy.
     Muted,
     /// The output goes on.
@@ -92,37 +102,6 @@ pub struct Switch {
     pub gap: Span,
     /// What each input of the channel was to it, in the order of the setup.
     pub states: [Option<InputState>; MAX_INPUTS],
-}
-
-/// Why a switch was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The first input that could be had.
-    Start,
-    /// The input on air became unhealthy by this criterion.
-    Unhealthy(Criterion),
-    /// An input of higher priority has been healthy for long enough.
-    Failback,
-    /// None is healthy, and this one is the least bad.
-    LeastBad,
-    /// A person took it.
-    Take,
-    /// The input on air was made unavailable.
-    Disabled,
-}
-
-impl Reason {
-    /// The name in the journal: a criterion's own, or `start`, `failback`, `least_bad`, `take`, `disabled`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Unhealthy(criterion) => criterion.name(),
-            Self::Failback => "failback",
-            Self::LeastBad => "least_bad",
-            Self::Take => "take",
-            Self::Disabled => "disabled",
-        }
-    }
 }
 
 /// How a cut was made.

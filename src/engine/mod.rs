@@ -1,7 +1,15 @@
 //! The parts put together: datagrams and times in, datagrams and events out.
+//!
+//! - Nothing here reads a clock, opens a socket, takes a lock or allocates after [`Engine::new`].
+//! - The same calls give the same datagrams, bytes and events, whoever makes them: the live plane or a replay.
+//! - Whatever falls due by time passing does so at its own time and in order, however late [`Engine::advance`] is called.
 
+mod channel;
 mod event;
+mod gather;
+mod meter;
 mod outbox;
+mod path;
 mod setup;
 mod slots;
 mod snapshot;
@@ -12,20 +20,84 @@ pub use setup::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputSnapshot, Snapshot};
 
-use crate::units::{InputId, Instant};
+use std::collections::VecDeque;
 
-/// A pure state machine: it reads no clock, opens no socket, takes no lock and allocates nothing after [`Engine::new`].
+use crate::transport::WINDOW;
+use crate::units::{ChannelId, InputId, Instant, Span};
+
+use channel::Channel;
+use path::Path;
+
+/// Output datagrams that can wait to be sent.
+const OUTBOX: usize = 512;
+/// Events that can wait to be told.
+const EVENTS: usize = 1024;
+/// By how much a deadline is put off that did not move though all was done: time must go on.
+const STUCK: Span = Span::from_millis(1);
+/// Frames that the driver can hold to receive into.
+const RECEIVING: usize = 256;
+
+/// A pure state machine that runs the channels of its setup.
 #[derive(Debug)]
 pub struct Engine {
     slots: Slots,
     outbox: Outbox,
+    events: Events,
+    paths: Vec<Path>,
+    channels: Vec<Channel>,
+    /// The channel of each input.
+    channel_of: Vec<usize>,
+    /// When each input has something to do, and each channel.
+    input_due: Vec<Instant>,
+    channel_due: Vec<Instant>,
+    now: Instant,
+}
+
+/// Events that wait to be told; when there are too many, the newest are lost and counted.
+#[derive(Debug)]
+struct Events {
+    queue: VecDeque<Event>,
+    lost: u64,
+}
+
+impl Events {
+    fn push(&mut self, event: Event) {
+        if self.queue.len() == EVENTS {
+            self.lost += 1;
+        } else {
+            self.queue.push_back(event);
+        }
+    }
 }
 
 impl Engine {
-    /// An engine for `setup` at the time `now`.
+    /// An engine for `setup` that begins at `now`.
     pub fn new(setup: &Setup, now: Instant) -> Self {
-        let _ = (setup, now);
-        Self { slots: Slots::new(0), outbox: Outbox::new(512) }
+        let mut paths = Vec::new();
+        let mut channels = Vec::new();
+        let mut channel_of = Vec::new();
+        for (i, channel) in setup.channels.iter().enumerate() {
+            let first = paths.len();
+            let inputs = channel.inputs.iter().take(MAX_INPUTS);
+            paths.extend(inputs.map(|input| Path::new(input, channel.delay, now)));
+            channel_of.resize(paths.len(), i);
+            let id = ChannelId(u16::try_from(i).unwrap_or(u16::MAX));
+            channels.push(Channel::new(channel, id, first..paths.len(), now));
+        }
+        let inputs = setup.channels.iter().flat_map(|c| &c.inputs);
+        let held: usize = inputs.map(|input| input.capacity + usize::from(WINDOW)).sum();
+        let frames = held + (OUTBOX + channels.len()) * MAX_PACKETS + RECEIVING;
+        Self {
+            slots: Slots::new(u32::try_from(frames).unwrap_or(u32::MAX)),
+            outbox: Outbox::new(OUTBOX),
+            events: Events { queue: VecDeque::with_capacity(EVENTS), lost: 0 },
+            input_due: vec![now; paths.len()],
+            channel_due: vec![now; channels.len()],
+            paths,
+            channels,
+            channel_of,
+            now,
+        }
     }
 
     /// How many frames the arena must have for this engine: the driver makes it once, before the first datagram.
@@ -34,6 +106,7 @@ impl Engine {
     }
 
     /// A free frame to receive into; none while all are in use.
+    #[inline]
     pub fn take_slot(&mut self) -> Option<Slot> {
         self.slots.take()
     }
@@ -45,45 +118,200 @@ impl Engine {
 
     /// A datagram of `len` bytes for `input`, received at `at` into `slot`, which the engine owns from here.
     /// Times may step back between inputs, by less than a round of the driver.
+    #[inline]
     pub fn datagram<F: Frames>(&mut self, frames: &mut F, input: InputId, slot: Slot, len: usize, at: Instant) {
-        let _ = (frames, input, slot, len, at);
+        let i = input.index();
+        let Some(path) = self.paths.get_mut(i) else {
+            self.slots.release(slot);
+            return;
+        };
+        self.now = self.now.max(at);
+        path.receive(frames, slot, len, at, &mut self.slots);
+        self.after(i, frames, at);
+    }
+
+    /// What follows once the input at `i` did something.
+    #[inline]
+    fn after<F: Frames>(&mut self, i: usize, frames: &mut F, at: Instant) {
+        let c = self.channel_of[i];
+        if self.paths[i].arrived || self.paths[i].judge.has_changes() {
+            self.settle(c, at);
+        }
+        let active = self.channels[c].active();
+        if active == Some(i) {
+            self.release(c, frames, at);
+        } else {
+            self.paths[i].expire(at, true, &mut self.slots);
+            self.refresh_input(i);
+        }
+    }
+
+    fn settle(&mut self, c: usize, at: Instant) {
+        let before = self.channels[c].active();
+        let changed = self.channels[c].settle(at, &mut self.paths, &mut self.slots, &mut self.events);
+        self.refresh_channel(c);
+        if changed {
+            for i in before.into_iter().chain(self.channels[c].active()) {
+                self.refresh_input(i);
+            }
+        }
+    }
+
+    #[inline]
+    fn release<F: Frames>(&mut self, c: usize, frames: &mut F, at: Instant) {
+        let channel = &mut self.channels[c];
+        let (paths, slots) = (&mut self.paths, &mut self.slots);
+        channel.release(at, frames, paths, slots, &mut self.outbox, &mut self.events);
+        let active = channel.active();
+        self.refresh_channel(c);
+        if let Some(i) = active {
+            self.refresh_input(i);
+        }
+    }
+
+    #[inline]
+    fn refresh_input(&mut self, i: usize) {
+        let path = &self.paths[i];
+        let line = if self.channels[self.channel_of[i]].active() == Some(i) { path.line_due() } else { Instant::NEVER };
+        self.input_due[i] = path.deadline().min(line);
+    }
+
+    #[inline]
+    fn refresh_channel(&mut self, c: usize) {
+        let channel = &self.channels[c];
+        self.channel_due[c] = channel.chooser.deadline().min(channel.gather.deadline());
     }
 
     /// When [`Engine::advance`] has something to do, [`Instant::NEVER`] if only a datagram can change anything.
+    #[inline]
     pub fn deadline(&self) -> Instant {
-        Instant::NEVER
+        let earliest = |due: &[Instant]| due.iter().copied().min().unwrap_or(Instant::NEVER);
+        earliest(&self.input_due).min(earliest(&self.channel_due))
     }
 
     /// Lets time pass until `now`: everything that falls due happens at its own time and in order. Where the outbox
     /// fills up it stops, and [`Engine::deadline`] stays in the past: send, then call it again.
     pub fn advance<F: Frames>(&mut self, frames: &mut F, now: Instant) {
-        let _ = (frames, now);
+        loop {
+            let due = self.deadline();
+            if due > now || !self.outbox.has_room() {
+                break;
+            }
+            self.now = self.now.max(due);
+            let at = self.now;
+            if let Some(c) = self.channel_due.iter().position(|&d| d == due) {
+                self.fire_channel(c, frames, at);
+                if self.channel_due[c] <= due && self.outbox.has_room() {
+                    self.channel_due[c] = at + STUCK;
+                }
+            } else if let Some(i) = self.input_due.iter().position(|&d| d == due) {
+                self.paths[i].advance(frames, at, &mut self.slots);
+                self.after(i, frames, at);
+                if self.input_due[i] <= due && self.outbox.has_room() {
+                    self.input_due[i] = at + STUCK;
+                }
+            }
+        }
+        self.now = self.now.max(now.min(self.deadline()));
+    }
+
+    fn fire_channel<F: Frames>(&mut self, c: usize, frames: &mut F, at: Instant) {
+        if self.channels[c].gather.deadline() <= at {
+            self.channels[c].gather.flush(&mut self.outbox);
+        }
+        if self.channels[c].chooser.deadline() <= at {
+            self.settle(c, at);
+        }
+        self.release(c, frames, at);
     }
 
     /// Does what a person asked for, at `now`. False when it cannot be done: no such input or channel, or an input
     /// that is not available was to be taken.
     pub fn command<F: Frames>(&mut self, frames: &mut F, command: Command, now: Instant) -> bool {
-        let _ = (frames, command, now);
-        false
+        let at = now.max(self.now);
+        let input = match command {
+            Command::Take(input) | Command::Hold(input) | Command::Enable(input, _) | Command::Prioritise(input, _) => {
+                input
+            }
+            Command::Release(channel) => {
+                let Some(held) = self.channels.get_mut(channel.index()) else { return false };
+                let was = held.chooser.held().map(|i| held.inputs.start + i);
+                held.chooser.release();
+                if let Some(input) = was.and_then(|i| u16::try_from(i).ok()).map(InputId) {
+                    let what = What::Set { input, setting: Setting::Released };
+                    self.events.push(Event { at, channel, what });
+                }
+                self.settle(channel.index(), at);
+                self.release(channel.index(), frames, at);
+                return true;
+            }
+        };
+        let i = input.index();
+        let Some(path) = self.paths.get_mut(i) else { return false };
+        let c = self.channel_of[i];
+        let channel = &mut self.channels[c];
+        let (place, chooser) = (i - channel.inputs.start, &mut channel.chooser);
+        let setting = match command {
+            Command::Take(_) | Command::Hold(_) if !path.enabled => return false,
+            Command::Take(_) => {
+                chooser.take(place);
+                None
+            }
+            Command::Hold(_) => {
+                chooser.hold(place);
+                Some(Setting::Held)
+            }
+            Command::Enable(_, enabled) => {
+                path.enabled = enabled;
+                Some(if enabled { Setting::Enabled } else { Setting::Disabled })
+            }
+            Command::Prioritise(_, priority) => {
+                path.priority = priority;
+                Some(Setting::Priority(priority))
+            }
+            Command::Release(_) => None,
+        };
+        if let Some(setting) = setting {
+            let channel = ChannelId(u16::try_from(c).unwrap_or(u16::MAX));
+            self.events.push(Event { at, channel, what: What::Set { input, setting } });
+        }
+        self.settle(c, at);
+        self.release(c, frames, at);
+        true
     }
 
     /// The output datagrams that are ready to be sent.
+    #[inline]
     pub fn ready(&self) -> &[OutDatagram] {
         self.outbox.ready()
     }
 
     /// The datagrams of [`Engine::ready`] were sent, or given up: their frames are free again.
+    #[inline]
     pub fn sent(&mut self) {
         self.outbox.clear(&mut self.slots);
     }
 
     /// The oldest event that was not yet told.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.queue.pop_front()
     }
 
     /// Copies the state into `snapshot`, which allocates only the first time.
     pub fn snapshot(&self, snapshot: &mut Snapshot) {
-        let _ = snapshot;
+        snapshot.at = self.now;
+        snapshot.events_lost = self.events.lost;
+        snapshot.inputs.resize(self.paths.len(), InputSnapshot::default());
+        snapshot.channels.resize(self.channels.len(), ChannelSnapshot::default());
+        for (path, into) in self.paths.iter().zip(&mut snapshot.inputs) {
+            path.fill(into, self.now);
+        }
+        for (channel, into) in self.channels.iter().zip(&mut snapshot.channels) {
+            channel.fill(into);
+            for place in 0..channel.inputs.len() {
+                snapshot.inputs[channel.inputs.start + place].state = channel.state(place, &self.paths);
+            }
+        }
     }
 }

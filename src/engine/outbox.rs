@@ -1,10 +1,13 @@
 //! Output datagrams that wait to be sent: gathers of pieces of the arena.
 
-use super::slots::{Slot, Slots};
+use super::slots::{FRAME_SIZE, Slot, Slots};
+use crate::ts::PACKET_SIZE;
 use crate::units::ChannelId;
 
 /// The most TS packets in a datagram, and so the most pieces of one.
 pub const MAX_PACKETS: usize = 7;
+/// Output datagrams that one input datagram can complete, with one packet in each, and the one that was being filled.
+pub(super) const MOST_AT_ONCE: usize = FRAME_SIZE / PACKET_SIZE + 1;
 /// The size of an RTP header in bytes (RFC 3550 5.1, without CSRC and extension).
 pub const RTP_HEADER: usize = 12;
 
@@ -55,14 +58,22 @@ impl Outbox {
         &self.ready
     }
 
-    /// Whether another fits.
+    /// How many more fit.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.most - self.ready.len()
+    }
+
+    /// Whether what one input datagram can complete still fits.
+    #[inline]
     pub fn has_room(&self) -> bool {
-        self.ready.len() < self.most
+        self.room() >= MOST_AT_ONCE
     }
 
     /// Puts one in; the caller asked [`Outbox::has_room`].
+    #[inline]
     pub(super) fn push(&mut self, datagram: OutDatagram) {
-        debug_assert!(self.has_room());
+        debug_assert!(self.room() > 0);
         self.ready.push(datagram);
     }
 

@@ -71,4 +71,7 @@ pub struct InputSnapshot {
     pub absent: u16,
     /// Datagrams that left before their time because the delay line was full.
     pub hurried: u64,
+    /// Datagrams dropped because the delay line was full and they could not leave: of a standby, or because the driver
+    /// did not send.
+    pub overrun: u64,
 }

@@ -1,2 +1,4 @@
 //! Which input feeds the output, and how the cut is made.
+
+pub mod cut;
 pub mod policy;

@@ -1,4 +1,8 @@
-//! Which input should feed the output.
+//! Which input should feed the output: a pure decision over what is known of each.
+
+mod chooser;
+
+pub use chooser::{Candidate, Chooser, Decision, Why};
 
 use crate::units::Span;
 

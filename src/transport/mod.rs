@@ -1,4 +1,12 @@
-//! What a datagram carries.
+//! What a datagram carries: TS packets as they are, or behind an RTP header; and RTP's order put right.
+//!
+//! A datagram of any bytes has an outcome, and each outcome is counted.
+
+mod layout;
+mod reorder;
+
+pub use layout::{Layout, Rtp, read};
+pub use reorder::{Held, Reorder, Verdict, WINDOW};
 
 /// How the datagrams of an input are to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,12 +31,12 @@ pub struct Figures {
     pub odd: u64,
     /// RTP datagrams received.
     pub rtp: u64,
-    /// RTP datagrams that never came.
+    /// RTP datagrams that never came, by the sequence numbers.
     pub rtp_lost: u64,
     /// RTP datagrams that came late and were put back in their place.
     pub rtp_reordered: u64,
     /// RTP datagrams that came again, or after their place had been given up.
     pub rtp_late: u64,
-    /// Times that the RTP sequence began anew: another SSRC, or a jump no reordering explains.
+    /// Times that the RTP sequence began anew: another SSRC, or a jump that no reordering explains.
     pub rtp_restarts: u64,
 }

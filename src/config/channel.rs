@@ -1,0 +1,224 @@
+//! One channel, and its rules for switching.
+
+use super::ends::{self, Inherited, Input, Output};
+use super::limits;
+use super::plan::{ChannelPlan, InputPlan, OutputPlan};
+use super::problem::{Place, Report};
+use super::table::{Table, choice, plain_name};
+use super::yaml::{Data, Node};
+use crate::engine::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS};
+use crate::health::Limits;
+use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
+use crate::tr101290;
+use crate::units::Span;
+
+const KEYS: [&str; 7] = ["name", "inputs", "outputs", "switch", "health", "analysis", "datagram"];
+const SWITCH_KEYS: [&str; 11] =
+    ["mode", "order", "failback", "dwell", "max_per_minute", "delay", "clock", "pace", "hole", "entry", "on_loss"];
+
+/// How long the policy can be told to wait.
+const WAITS: (Span, Span) = (Span::ZERO, Span::from_secs(3600));
+/// The delay line.
+const DELAYS: (Span, Span) = (Span::ZERO, Span::from_secs(2));
+/// How long a part-filled datagram can wait.
+const HOLDS: (Span, Span) = (Span::from_millis(1), Span::from_secs(1));
+const DEFAULT_DELAY: Span = Span::from_millis(100);
+
+/// A channel as far as it could be read, with the places that later checks point at.
+pub(super) struct Channel {
+    pub(super) name: Option<String>,
+    pub(super) place: Place,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<Output>,
+    rules: Rules,
+    gather: GatherSetup,
+}
+
+impl Channel {
+    /// What it means; none without a name.
+    pub(super) fn plan(self) -> Option<ChannelPlan> {
+        let name = self.name?;
+        let gather = GatherSetup { ssrc: fnv1a(&name), ..self.gather };
+        let (inputs, setups): (Vec<InputPlan>, Vec<InputSetup>) =
+            self.inputs.into_iter().map(|input| (input.plan, input.setup)).unzip();
+        let outputs: Vec<OutputPlan> = self.outputs.into_iter().map(|output| output.plan).collect();
+        let setup = ChannelSetup { inputs: setups, policy: self.rules.policy, delay: self.rules.delay, gather };
+        Some(ChannelPlan { name, inputs, outputs, mode: self.rules.mode, setup })
+    }
+}
+
+/// Reads a channel.
+pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
+    let table = Table::open(node, "a channel", &KEYS, report)?;
+    let name = table.value("name", plain_name, report);
+    if table.node("name").is_none() {
+        report.error(table.place(), "this channel has no `name`");
+    }
+    let rules = switch(&table.table("switch", &SWITCH_KEYS, report), report);
+    let inherited = Inherited {
+        delay: rules.delay,
+        limits: limits::health(&table, Limits::default(), report),
+        analyser: limits::analysis(&table, tr101290::Settings::default(), report),
+    };
+    let inputs = table.list("inputs", report);
+    let outputs = table.list("outputs", report);
+    let ends = [("inputs", "input", inputs), ("outputs", "output", outputs)];
+    for (key, one, list) in ends {
+        let empty = table.node(key).is_none_or(|node| matches!(node.data, Data::List(_)));
+        if list.is_empty() && empty {
+            let place = table.at(key);
+            report.error(place, format!("this channel has no {one}: `{key}` is a list with one or more"));
+        }
+    }
+    if let Some(excess) = inputs.get(MAX_INPUTS) {
+        let count = inputs.len();
+        report.error(excess.place, format!("{count} inputs are too many for one channel: at most {MAX_INPUTS}"));
+    }
+    Some(Channel {
+        name,
+        place: table.at("name"),
+        inputs: inputs.iter().filter_map(|node| ends::input(node, &inherited, report)).collect(),
+        outputs: outputs.iter().filter_map(|node| ends::output(node, report)).collect(),
+        rules,
+        gather: datagram(&table.table("datagram", &["packets", "hold"], report), report),
+    })
+}
+
+fn datagram(table: &Table<'_>, report: &mut Report) -> GatherSetup {
+    let default = GatherSetup::default();
+    GatherSetup {
+        packets: table.whole("packets", (1, 7), report).unwrap_or(default.packets),
+        hold: table.span("hold", HOLDS, report).unwrap_or(default.hold),
+        ..default
+    }
+}
+
+struct Rules {
+    mode: Mode,
+    delay: Span,
+    policy: Settings,
+}
+
+fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
+    let default = Settings::default();
+    let modes = [("auto", Mode::Auto), ("merge", Mode::Merge), ("splice", Mode::Splice), ("cut", Mode::Cut)];
+    let orders = [("priority", Order::Priority), ("random", Order::Random)];
+    not_yet(table, report);
+    let (on_loss, on_loss_after) = on_loss(table, &default, report);
+    Rules {
+        mode: table.choice("mode", &modes, report).map_or(Mode::Auto, |(mode, _)| mode),
+        delay: table.span("delay", DELAYS, report).unwrap_or(DEFAULT_DELAY),
+        policy: Settings {
+            order: table.choice("order", &orders, report).map_or(default.order, |(order, _)| order),
+            failback: failback(table, default.failback, report),
+            dwell: table.span("dwell", WAITS, report).unwrap_or(default.dwell),
+            max_per_minute: table.whole("max_per_minute", (0, 1000), report).unwrap_or(default.max_per_minute),
+            on_loss,
+            on_loss_after,
+        },
+    }
+}
+
+/// Says what is done in place of what this version cannot do yet.
+fn not_yet(table: &Table<'_>, report: &mut Report) {
+    const CLOCK: &str = "`clock: continue` is not in this version: at a cut PCRs are not restamped, and the step is \
+                         signalled by discontinuity_indicator, as with `signal`";
+    const PACE: &str = "`pace: pcr` is not in this version: packets leave as they arrived, one `delay` later, as with \
+                        `arrival`";
+    const HOLE: &str = "`hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
+                        `silent`";
+    const ENTRY: &str = "`entry` has no effect in this version: a cut is made at the next TS packet, not at a random \
+                         access point";
+    let settings = [
+        ("clock", [("continue", Some(CLOCK)), ("signal", None)]),
+        ("pace", [("pcr", Some(PACE)), ("arrival", None)]),
+        ("hole", [("carrier", Some(HOLE)), ("silent", None)]),
+        ("entry", [("next", Some(ENTRY)), ("cached", Some(ENTRY))]),
+    ];
+    for (key, choices) in settings {
+        if let Some((Some(message), place)) = table.choice(key, &choices, report) {
+            report.warning(place, message);
+        }
+    }
+}
+
+/// `failback: manual`, or a mapping.
+fn failback(table: &Table<'_>, default: Failback, report: &mut Report) -> Failback {
+    let after = match default {
+        Failback::Auto { after } => after,
+        Failback::Manual => Span::from_secs(10),
+    };
+    let Some(node) = table.node("failback") else { return default };
+    let modes = [("auto", true), ("manual", false)];
+    if let Data::Scalar(text) = &node.data {
+        let auto = choice(text, node.place, "failback", &modes, report).unwrap_or(true);
+        return if auto { Failback::Auto { after } } else { Failback::Manual };
+    }
+    let table = table.table("failback", &["mode", "after"], report);
+    let auto = table.choice("mode", &modes, report).is_none_or(|(auto, _)| auto);
+    let after = table.span("after", WAITS, report).unwrap_or(after);
+    if auto {
+        return Failback::Auto { after };
+    }
+    if let Some(node) = table.node("after") {
+        report.warning(
+            node.place,
+            "`after` has no effect with `mode: manual`: the output returns when somebody takes the input",
+        );
+    }
+    Failback::Manual
+}
+
+/// `on_loss: mute`, or a mapping.
+fn on_loss(table: &Table<'_>, default: &Settings, report: &mut Report) -> (LossAction, Span) {
+    let (action, after) = (default.on_loss, default.on_loss_after);
+    let Some(node) = table.node("on_loss") else { return (action, after) };
+    if matches!(node.data, Data::Scalar(_)) {
+        return (loss_action(node, report).unwrap_or(action), after);
+    }
+    let table = table.table("on_loss", &["action", "after", "slate"], report);
+    if let Some(node) = table.node("slate") {
+        report.error(node.place, format!("`slate` {NOT_AVAILABLE}"));
+    }
+    (
+        table.node("action").and_then(|node| loss_action(node, report)).unwrap_or(action),
+        table.span("after", WAITS, report).unwrap_or(after),
+    )
+}
+
+const NOT_AVAILABLE: &str = "is not available in this version: `stay` and `mute` are";
+
+fn loss_action(node: &Node, report: &mut Report) -> Option<LossAction> {
+    let actions = [("stay", Some(LossAction::Stay)), ("mute", Some(LossAction::Mute)), ("null", None), ("slate", None)];
+    let text = match &node.data {
+        // In YAML, `null` is the name of nothing.
+        Data::Null => "null",
+        Data::Scalar(text) => text,
+        Data::List(_) | Data::Map(_) => {
+            report.error(node.place, format!("`action` is one of stay and mute, and this is {}", node.data.kind()));
+            return None;
+        }
+    };
+    let action = choice(text, node.place, "action", &actions, report)?;
+    if action.is_none() {
+        report.error(node.place, format!("`action: {text}` {NOT_AVAILABLE}"));
+    }
+    action
+}
+
+/// FNV-1a of 32 bits: an SSRC that stays the same from start to start, and differs between channels.
+fn fnv1a(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssrcs_are_the_published_hash() {
+        for (text, hash) in [("", 0x811c_9dc5), ("a", 0xe40c_292c), ("foobar", 0xbf9c_f968)] {
+            assert_eq!(fnv1a(text), hash);
+        }
+    }
+}

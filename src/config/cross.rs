@@ -1,0 +1,158 @@
+//! What channels, inputs and outputs must not do to each other.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::channel::Channel;
+use super::ends::{Input, Output};
+use super::plan::Interface;
+use super::problem::{Place, Report, quoted};
+
+/// Looks at all channels together.
+pub(super) fn check(channels: &[Channel], report: &mut Report) {
+    unique(channels.iter().filter_map(|c| Some((c.name.as_deref()?, c.place))), "channel", report);
+    for channel in channels {
+        unique(channel.inputs.iter().map(|input| (input.plan.name.as_str(), input.name)), "input", report);
+        repeated(channel, report);
+        loops(channel, report);
+    }
+    stolen(channels, report);
+    mixed(channels, report);
+}
+
+/// Names that two have.
+fn unique<'a>(names: impl Iterator<Item = (&'a str, Place)>, what: &str, report: &mut Report) {
+    let mut seen: HashMap<&str, Place> = HashMap::new();
+    for (name, place) in names {
+        if let Some(first) = seen.get(name) {
+            let line = first.line;
+            report.error(place, format!("the {what} in line {line} is called {} too", quoted(name)));
+        } else {
+            seen.insert(name, place);
+        }
+    }
+}
+
+/// The same flow twice in one channel.
+fn repeated(channel: &Channel, report: &mut Report) {
+    for (i, input) in channel.inputs.iter().enumerate() {
+        let same = |other: &&Input| {
+            let (a, b) = (&input.plan, &other.plan);
+            a.address.ip().is_multicast()
+                && (a.address, &a.interface, &a.sources) == (b.address, &b.interface, &b.sources)
+        };
+        if let Some(first) = channel.inputs.iter().take(i).find(same) {
+            report.warning(
+                input.url,
+                format!(
+                    "input {} receives the very flow that {} does, and is no backup for it",
+                    quoted(&input.plan.name),
+                    quoted(&first.plan.name)
+                ),
+            );
+        }
+    }
+}
+
+/// Two sockets on one unicast address: each would get some of the datagrams, or only the later one any.
+fn stolen(channels: &[Channel], report: &mut Report) {
+    let mut ports: HashMap<u16, Vec<(&str, &Input)>> = HashMap::new();
+    for channel in channels {
+        for input in channel.inputs.iter().filter(|input| !input.plan.address.ip().is_multicast()) {
+            let bound = ports.entry(input.plan.address.port()).or_default();
+            if let Some((name, other)) =
+                bound.iter().find(|(_, other)| overlap(&input.plan.address, &other.plan.address))
+            {
+                report.error(
+                    input.url,
+                    format!(
+                        "{} is what input {} of channel {} is bound to ({}): one would take the datagrams of the other",
+                        input.plan.address,
+                        quoted(&other.plan.name),
+                        quoted(name),
+                        other.plan.address
+                    ),
+                );
+            }
+            bound.push((channel.name.as_deref().unwrap_or(""), input));
+        }
+    }
+}
+
+/// Whether two sockets bound to these, with the same port, would get the same datagrams.
+fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    let any_of = |any: IpAddr, other: IpAddr| match any {
+        // A socket bound to :: gets IPv4 as well, unless it is told not to.
+        IpAddr::V6(any) => any.is_unspecified(),
+        IpAddr::V4(any) => any.is_unspecified() && other.is_ipv4(),
+    };
+    a == b || any_of(a.ip(), b.ip()) || any_of(b.ip(), a.ip())
+}
+
+/// An output that comes back as an input of its own channel.
+fn loops(channel: &Channel, report: &mut Report) {
+    for output in &channel.outputs {
+        let comes_back = |input: &&Input| {
+            let (to, from) = (output.plan.address, input.plan.address);
+            let any = from.ip().is_unspecified() && to.ip().is_loopback() && overlap(&to, &from);
+            to.port() == from.port() && (to.ip() == from.ip() || any)
+        };
+        let Some(input) = channel.inputs.iter().find(comes_back) else { continue };
+        let (name, to) = (quoted(&input.plan.name), output.plan.address);
+        if to.ip().is_multicast() && apart(output.plan.interface.as_ref(), input.plan.interface.as_ref()) {
+            let message = format!(
+                "{to} is the group of input {name}, on another interface: should the two be one network, the output loops"
+            );
+            report.warning(output.url, message);
+        } else {
+            report.error(output.url, format!("{to} is what input {name} receives: the output would loop back into it"));
+        }
+    }
+}
+
+/// Whether two interfaces are surely not one.
+fn apart(a: Option<&Interface>, b: Option<&Interface>) -> bool {
+    match (a, b) {
+        (Some(Interface::Name(a)), Some(Interface::Name(b))) => a != b,
+        (Some(Interface::Address(a)), Some(Interface::Address(b))) => a != b,
+        (Some(_) | None, Some(_) | None) => false,
+    }
+}
+
+/// Two outputs to one address: whoever receives it gets both.
+fn mixed(channels: &[Channel], report: &mut Report) {
+    let mut seen: HashMap<(SocketAddr, Option<&Interface>), &Output> = HashMap::new();
+    for channel in channels {
+        for output in &channel.outputs {
+            let key = (output.plan.address, output.plan.interface.as_ref());
+            if let Some(first) = seen.get(&key) {
+                let (to, line) = (output.plan.address, first.url.line);
+                report.error(
+                    output.url,
+                    format!("the output in line {line} sends to {to} too: receivers would get both, mixed"),
+                );
+            } else {
+                seen.insert(key, output);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_address_overlaps_with_every_other() {
+        for (a, b, together) in [
+            ("0.0.0.0:1", "10.0.0.1:1", true),
+            ("10.0.0.1:1", "10.0.0.2:1", false),
+            ("[::]:1", "10.0.0.1:1", true),
+            ("[::]:1", "[fe80::1]:1", true),
+            ("0.0.0.0:1", "[fe80::1]:1", false),
+        ] {
+            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((overlap(&a, &b), overlap(&b, &a)), (together, together), "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! One input, one output.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::limits;
+use super::plan::{InputPlan, Interface, OutputPlan};
+use super::problem::{Place, Report, quoted};
+use super::quantity;
+use super::table::{Table, free_text, plain_name, scalar};
+use super::url::{self, Endpoint, Scheme};
+use super::yaml::{Data, Node};
+use crate::engine::InputSetup;
+use crate::health::Limits;
+use crate::tr101290;
+use crate::transport::Framing;
+use crate::units::{BitRate, Span};
+
+const INPUT_KEYS: [&str; 12] = [
+    "name",
+    "url",
+    "interface",
+    "source",
+    "priority",
+    "domain",
+    "standby",
+    "health",
+    "analysis",
+    "reorder",
+    "receive_buffer",
+    "max_bit_rate",
+];
+const OUTPUT_KEYS: [&str; 4] = ["url", "interface", "ttl", "dscp"];
+
+/// The longest reorder window.
+const REORDER: (Span, Span) = (Span::ZERO, Span::from_secs(2));
+/// The bit rates that room can be made for.
+const RATES: (BitRate, BitRate) = (BitRate(10_000), BitRate(10_000_000_000));
+/// Priorities, far more than anybody needs and safe to add to.
+const PRIORITIES: (i32, i32) = (-1_000_000, 1_000_000);
+
+const DEFAULT_BUFFER: usize = 8 << 20;
+const DEFAULT_RATE: BitRate = BitRate(100_000_000);
+const DEFAULT_TTL: u8 = 16;
+
+/// Seven TS packets, which is what a datagram usually has.
+const DATAGRAM_BITS: u128 = 7 * 188 * 8;
+
+/// What an input has from its channel.
+pub(super) struct Inherited {
+    pub(super) delay: Span,
+    pub(super) limits: Limits,
+    pub(super) analyser: tr101290::Settings,
+}
+
+/// An input with the places that later checks point at.
+pub(super) struct Input {
+    pub(super) plan: InputPlan,
+    pub(super) setup: InputSetup,
+    pub(super) name: Place,
+    pub(super) url: Place,
+}
+
+/// An output with the place that later checks point at.
+pub(super) struct Output {
+    pub(super) plan: OutputPlan,
+    pub(super) url: Place,
+}
+
+/// Reads an input.
+pub(super) fn input(node: &Node, from: &Inherited, report: &mut Report) -> Option<Input> {
+    let table = Table::open_with(node, "an input", &INPUT_KEYS, &["passphrase_file"], report)?;
+    let name = table.value("name", plain_name, report);
+    if table.node("name").is_none() {
+        report.error(table.place(), "this input has no `name`");
+    }
+    let name_place = table.at("name");
+    let priority = table.whole("priority", PRIORITIES, report).unwrap_or(0);
+    let domain = table.value("domain", free_text, report);
+    if let Some(("warm", place)) = table.choice("standby", &[("hot", "hot"), ("warm", "warm")], report) {
+        report.warning(
+            place,
+            "`standby: warm` is not in this version: the input is received and analysed all the time, as with `hot`",
+        );
+    }
+    if let Some(node) = table.node("passphrase_file") {
+        report.error(
+            node.place,
+            "`passphrase_file` is for SRT, which is not available in this version: the inputs that are have udp:// or \
+             rtp:// URLs",
+        );
+    }
+    let reorder = table.span("reorder", REORDER, report).unwrap_or(Span::from_millis(20));
+    let rate = table.value("max_bit_rate", bit_rate, report);
+    let capacity = capacity(rate.unwrap_or(DEFAULT_RATE), from.delay, reorder);
+    if capacity == MOST_DATAGRAMS {
+        let place = table.at("max_bit_rate");
+        report.warning(
+            place,
+            format!(
+                "at {} the delay line would have to hold more than {MOST_DATAGRAMS} datagrams: it holds that many, \
+             and a stream that fast overflows it; lower `max_bit_rate`, or `delay`",
+                rate.unwrap_or(DEFAULT_RATE)
+            ),
+        );
+    }
+    let limits = limits::health(&table, from.limits, report);
+    let analyser = limits::analysis(&table, from.analyser, report);
+    let explicit = Explicit::of(&table, report);
+    let (endpoint, written, url_place) = endpoint(&table, "input", report)?;
+    for (given, key) in [(endpoint.ttl.is_some(), "ttl"), (endpoint.dscp.is_some(), "dscp")] {
+        if given {
+            report.error(url_place, format!("URL parameter `{key}` is for outputs: an input does not send"));
+        }
+    }
+    let interface = explicit.interface(&endpoint, url_place, report);
+    let sources = explicit.sources(&endpoint, report);
+    let buffer =
+        settle("receive_buffer", explicit.buffer, endpoint.buffer, |bytes| quantity::size_text(wide(*bytes)), report);
+    check_reach(&endpoint.address, interface.as_ref(), &sources, &explicit, url_place, report);
+    Some(Input {
+        plan: InputPlan {
+            name: name?,
+            url: written,
+            address: endpoint.address,
+            interface,
+            sources,
+            receive_buffer: buffer.unwrap_or(DEFAULT_BUFFER),
+            domain,
+        },
+        setup: InputSetup {
+            priority,
+            framing: match endpoint.scheme {
+                Scheme::Udp => Framing::Auto,
+                Scheme::Rtp => Framing::Rtp,
+            },
+            reorder,
+            capacity,
+            analyser,
+            limits,
+        },
+        name: name_place,
+        url: url_place,
+    })
+}
+
+/// Reads an output.
+pub(super) fn output(node: &Node, report: &mut Report) -> Option<Output> {
+    let table = Table::open(node, "an output", &OUTPUT_KEYS, report)?;
+    let ttl = table.whole("ttl", (1, u8::MAX), report);
+    let dscp = table.whole("dscp", (0, 63), report);
+    let explicit = Explicit::of(&table, report);
+    let (endpoint, written, url) = endpoint(&table, "output", report)?;
+    let ip = endpoint.address.ip();
+    if ip.is_unspecified() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST) {
+        report.error(url, format!("{ip} is no address to send to"));
+    }
+    for (given, key) in [(!endpoint.sources.is_empty(), "source"), (endpoint.buffer.is_some(), "buffer")] {
+        if given {
+            report.error(url, format!("URL parameter `{key}` is for inputs: an output does not receive"));
+        }
+    }
+    let interface = explicit.interface(&endpoint, url, report);
+    let ttl = settle("ttl", ttl.map(|v| (v, table.at("ttl"))), endpoint.ttl, u8::to_string, report);
+    let dscp = settle("dscp", dscp.map(|v| (v, table.at("dscp"))), endpoint.dscp, u8::to_string, report);
+    Some(Output {
+        plan: OutputPlan {
+            url: written,
+            rtp: match endpoint.scheme {
+                Scheme::Udp => false,
+                Scheme::Rtp => true,
+            },
+            address: endpoint.address,
+            interface,
+            ttl: ttl.unwrap_or(DEFAULT_TTL),
+            dscp: dscp.unwrap_or(0),
+        },
+        url,
+    })
+}
+
+/// The most datagrams that one input holds.
+const MOST_DATAGRAMS: usize = 65536;
+
+/// How many datagrams `rate` brings while one waits for `delay` and `reorder`, with some to spare.
+fn capacity(rate: BitRate, delay: Span, reorder: Span) -> usize {
+    let ns = delay.nanos().saturating_add(reorder.nanos());
+    let bits = u128::from(rate.0) * u128::from(ns.unsigned_abs());
+    let held = bits.div_ceil(DATAGRAM_BITS * 1_000_000_000) + 128;
+    usize::try_from(held).unwrap_or(MOST_DATAGRAMS).clamp(256, MOST_DATAGRAMS)
+}
+
+fn bit_rate(text: &str) -> Result<BitRate, String> {
+    let rate = quantity::rate(text)?;
+    if (RATES.0..=RATES.1).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(format!("{} is out of range: 10kb/s…10000Mb/s", quoted(text)))
+    }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+fn endpoint(table: &Table<'_>, what: &str, report: &mut Report) -> Option<(Endpoint, String, Place)> {
+    if table.node("url").is_none() {
+        report.error(table.place(), format!("this {what} has no `url`, as in rtp://239.1.1.1:5004"));
+    }
+    let (text, place) = table.text("url", report)?;
+    match Endpoint::parse(text) {
+        Ok(endpoint) => Some((endpoint, text.to_owned(), place)),
+        Err(error) => {
+            report.error(place, error.to_string());
+            None
+        }
+    }
+}
+
+/// What the keys say that a URL can say too.
+struct Explicit {
+    interface: Option<(Interface, Place)>,
+    sources: Option<(Vec<IpAddr>, Place)>,
+    buffer: Option<(usize, Place)>,
+}
+
+impl Explicit {
+    fn of(table: &Table<'_>, report: &mut Report) -> Self {
+        Self {
+            interface: table.value("interface", url::interface, report).map(|v| (v, table.at("interface"))),
+            sources: table.node("source").and_then(|node| sources(node, report)).map(|v| (v, table.at("source"))),
+            buffer: table.value("receive_buffer", url::buffer, report).map(|v| (v, table.at("receive_buffer"))),
+        }
+    }
+
+    fn interface(&self, endpoint: &Endpoint, url: Place, report: &mut Report) -> Option<Interface> {
+        let named = settle("interface", self.interface.clone(), endpoint.interface.clone(), shown, report);
+        if let Some(interface) = &named
+            && let Err(message) = url::check_interface(&endpoint.address, interface)
+        {
+            report.error(self.interface.as_ref().map_or(url, |(_, place)| *place), message);
+        }
+        named
+    }
+
+    fn sources(&self, endpoint: &Endpoint, report: &mut Report) -> Vec<IpAddr> {
+        let in_order = |mut list: Vec<IpAddr>| {
+            list.sort();
+            list.dedup();
+            list
+        };
+        let explicit = self.sources.clone().map(|(list, place)| (in_order(list), place));
+        let query = Some(endpoint.sources.clone()).filter(|list| !list.is_empty()).map(in_order);
+        let all = |list: &Vec<IpAddr>| list.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+        settle("source", explicit, query, all, report).unwrap_or_default()
+    }
+}
+
+/// An interface as it is written.
+pub(super) fn shown(interface: &Interface) -> String {
+    match interface {
+        Interface::Name(name) => name.clone(),
+        Interface::Address(ip) => ip.to_string(),
+    }
+}
+
+/// What a key and the URL say, which is an error where they differ.
+fn settle<T: PartialEq>(
+    key: &str,
+    explicit: Option<(T, Place)>,
+    query: Option<T>,
+    show: impl Fn(&T) -> String,
+    report: &mut Report,
+) -> Option<T> {
+    match (explicit, query) {
+        (Some((explicit, place)), Some(query)) if explicit != query => {
+            report.error(
+                place,
+                format!(
+                    "`{key}` is {} here and {} in the URL: leave one out",
+                    quoted(&show(&explicit)),
+                    quoted(&show(&query))
+                ),
+            );
+            Some(explicit)
+        }
+        (Some((explicit, _)), _) => Some(explicit),
+        (None, query) => query,
+    }
+}
+
+/// One source or a list.
+fn sources(node: &Node, report: &mut Report) -> Option<Vec<IpAddr>> {
+    let items = match &node.data {
+        Data::List(items) => items.as_slice(),
+        Data::Null | Data::Scalar(_) | Data::Map(_) => std::slice::from_ref(node),
+    };
+    let mut list = Vec::with_capacity(items.len());
+    for item in items {
+        match url::source_address(scalar(item, "source", report)?) {
+            Ok(source) => list.push(source),
+            Err(message) => report.error(item.place, format!("`source`: {message}")),
+        }
+    }
+    Some(list)
+}
+
+/// Whether datagrams can come to an input the way that it says.
+fn check_reach(
+    address: &SocketAddr,
+    interface: Option<&Interface>,
+    sources: &[IpAddr],
+    explicit: &Explicit,
+    url: Place,
+    report: &mut Report,
+) {
+    let at = explicit.sources.as_ref().map_or(url, |(_, place)| *place);
+    if let Err(message) = url::check_sources(address, sources) {
+        report.error(at, message);
+    }
+    let ip = address.ip();
+    if ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST) {
+        report.error(url, format!("{ip} is no address to receive on: write 0.0.0.0"));
+    }
+    let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    if interface.is_some() && !ip.is_multicast() && !link_local {
+        let at = explicit.interface.as_ref().map_or(url, |(_, place)| *place);
+        report.warning(
+            at,
+            format!("`interface` has no effect on this input: {ip} is not a multicast address, so nothing is joined"),
+        );
+    }
+    let ssm = match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 232,
+        IpAddr::V6(ip) => ip.segments()[0] & 0xfff0 == 0xff30,
+    };
+    if ssm && sources.is_empty() {
+        report.warning(
+            url,
+            format!("{ip} is a source-specific group (RFC 4607): without `source`, routers do not forward it"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_what_waits() {
+        let ms = Span::from_millis;
+        // 100 Mb/s for 120 ms are 1139.8 datagrams of 1316 bytes.
+        assert_eq!(capacity(BitRate(100_000_000), ms(100), ms(20)), 1140 + 128);
+        assert_eq!(capacity(BitRate(10_000), ms(0), ms(0)), 256);
+        assert_eq!(capacity(BitRate(10_000_000_000), ms(2000), ms(2000)), MOST_DATAGRAMS);
+    }
+}

@@ -1,0 +1,217 @@
+//! One channel: the choice of its input, the cut, and the datagrams it makes.
+
+use core::ops::Range;
+
+use super::event::{Event, InputState, Kind, Switch, What};
+use super::gather::Gather;
+use super::outbox::Outbox;
+use super::path::Path;
+use super::setup::{ChannelSetup, MAX_INPUTS};
+use super::slots::{Frames, Slots};
+use super::snapshot::ChannelSnapshot;
+use crate::health::{Change, Criterion, CriterionSet};
+use crate::switch::cut::Cut;
+use crate::switch::policy::{Candidate, Chooser, Decision, Why};
+use crate::ts::{PACKET_SIZE, SYNC_BYTE};
+use crate::units::{ChannelId, InputId, Instant};
+
+use super::Events;
+
+/// A switch that was decided and whose first packet has not left yet.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    from: Option<InputId>,
+    why: Why,
+    decided: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    id: ChannelId,
+    /// The places of its inputs among those of the engine.
+    pub(super) inputs: Range<usize>,
+    pub(super) chooser: Chooser,
+    cut: Cut,
+    pub(super) gather: Gather,
+    pending: Option<Pending>,
+    muted: bool,
+    switches: u64,
+    packets: u64,
+    unsynchronised: u64,
+    last_packet: Option<Instant>,
+}
+
+impl Channel {
+    pub(super) fn new(setup: &ChannelSetup, id: ChannelId, inputs: Range<usize>, now: Instant) -> Self {
+        Self {
+            id,
+            inputs,
+            chooser: Chooser::new(&setup.policy, u64::from(setup.gather.ssrc), now),
+            cut: Cut::default(),
+            gather: Gather::new(&setup.gather, id),
+            pending: None,
+            muted: false,
+            switches: 0,
+            packets: 0,
+            unsynchronised: 0,
+            last_packet: None,
+        }
+    }
+
+    /// The place of the input on air among those of the engine.
+    #[inline]
+    pub(super) fn active(&self) -> Option<usize> {
+        self.chooser.active().map(|i| self.inputs.start + i)
+    }
+
+    fn input(&self, place: usize) -> InputId {
+        InputId(u16::try_from(self.inputs.start + place).unwrap_or(u16::MAX))
+    }
+
+    fn event(&self, at: Instant, what: What, events: &mut Events) {
+        events.push(Event { at, channel: self.id, what });
+    }
+
+    /// Tells what changed in the inputs' health and decides what follows from it. True where another input is on air.
+    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) -> bool {
+        let mut candidates =
+            [Candidate { priority: 0, enabled: false, started: false, raised: CriterionSet::EMPTY, since: at };
+                MAX_INPUTS];
+        for (place, (path, candidate)) in paths[self.inputs.clone()].iter_mut().zip(&mut candidates).enumerate() {
+            let input = self.input(place);
+            if core::mem::take(&mut path.arrived) {
+                self.event(at, What::Arrived { input }, events);
+            }
+            for change in path.take_changes() {
+                let what = match change {
+                    Change::Raised(criterion, value) => {
+                        path.silent |= criterion == Criterion::InputLoss;
+                        What::Raised { input, criterion, value }
+                    }
+                    Change::Cleared(criterion) => What::Cleared { input, criterion },
+                };
+                self.event(at, what, events);
+            }
+            *candidate = path.candidate();
+        }
+        let before = self.chooser.active();
+        let decision = self.chooser.decide(at, &candidates[..self.inputs.len()]);
+        if let Some(decision) = decision {
+            self.begin(decision, before, at, paths, slots);
+        }
+        let muted = self.chooser.is_muted(at);
+        if muted != self.muted {
+            self.muted = muted;
+            // what was not sent is no loss to be shown in the counters
+            self.cut.cut();
+            self.event(at, if muted { What::Muted } else { What::Unmuted }, events);
+        }
+        decision.is_some()
+    }
+
+    fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, paths: &mut [Path], slots: &mut Slots) {
+        // a switch that another overtook before its first packet left never was one
+        let from = match self.pending {
+            Some(pending) => pending.from,
+            None => from.map(|place| self.input(place)),
+        };
+        self.pending = Some(Pending { from, why: to.why, decided: at });
+        self.cut.cut();
+        paths[self.inputs.start + to.to].expire(at, false, slots);
+    }
+
+    /// Sends what is due at `now` of the input on air, as far as the outbox has room.
+    #[inline]
+    pub(super) fn release<F: Frames>(
+        &mut self,
+        now: Instant,
+        frames: &mut F,
+        paths: &mut [Path],
+        slots: &mut Slots,
+        outbox: &mut Outbox,
+        events: &mut Events,
+    ) {
+        let Some(active) = self.active() else { return };
+        while outbox.has_room() {
+            let Some(packets) = paths[active].next_due(now) else { return };
+            if !self.muted {
+                for offset in packets.offsets() {
+                    let frame = frames.frame_mut(packets.slot);
+                    let packet = frame.get_mut(usize::from(offset)..).and_then(|rest| rest.first_chunk_mut());
+                    let Some(packet) = packet.filter(|p: &&mut [u8; PACKET_SIZE]| p[0] == SYNC_BYTE) else {
+                        self.unsynchronised += 1;
+                        continue;
+                    };
+                    let step = self.cut.restamp(packet);
+                    if self.pending.is_some() {
+                        self.complete(now, paths, events);
+                    }
+                    if let Some(step) = step {
+                        let input = self.input(active - self.inputs.start);
+                        self.event(now, What::ClockStep { input, pid: step.pid, ticks: step.ticks }, events);
+                    }
+                    self.gather.push(packets.slot, offset, now, slots, outbox);
+                    self.packets += 1;
+                    self.last_packet = Some(now);
+                }
+            }
+            slots.release(packets.slot);
+        }
+    }
+
+    /// The first packet of the new input leaves: now it is known what the switch cost.
+    #[cold]
+    fn complete(&mut self, now: Instant, paths: &[Path], events: &mut Events) {
+        let (Some(pending), Some(place)) = (self.pending.take(), self.chooser.active()) else { return };
+        let to = self.input(place);
+        if pending.from == Some(to) {
+            return;
+        }
+        self.switches += 1;
+        let mut states = [None; MAX_INPUTS];
+        for (place, state) in (0..self.inputs.len()).zip(&mut states) {
+            *state = Some(self.state(place, paths));
+        }
+        let switch = Switch {
+            from: pending.from,
+            to,
+            reason: pending.why,
+            kind: Kind::Cut,
+            planned: pending.why.is_planned(),
+            decided: pending.decided,
+            lost: None,
+            repeated: None,
+            gap: now.since(self.last_packet.unwrap_or(now)),
+            states,
+        };
+        self.event(now, What::Switch(switch), events);
+    }
+
+    /// What the input at `place` is to the channel.
+    pub(super) fn state(&self, place: usize, paths: &[Path]) -> InputState {
+        let candidate = paths[self.inputs.start + place].candidate();
+        if self.chooser.active() == Some(place) {
+            InputState::Active
+        } else if !candidate.enabled {
+            InputState::Disabled
+        } else if candidate.raised.is_empty() && candidate.started {
+            InputState::Hot
+        } else {
+            InputState::Unhealthy
+        }
+    }
+
+    pub(super) fn fill(&self, snapshot: &mut ChannelSnapshot) {
+        *snapshot = ChannelSnapshot {
+            active: self.chooser.active().map(|i| self.input(i)),
+            taken: self.chooser.taken().map(|i| self.input(i)),
+            held: self.chooser.held().map(|i| self.input(i)),
+            muted: self.muted,
+            switches: self.switches,
+            packets: self.packets,
+            datagrams: self.gather.datagrams(),
+            unsynchronised: self.unsynchronised,
+            last_packet: self.last_packet,
+        };
+    }
+}

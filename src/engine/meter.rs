@@ -1,0 +1,81 @@
+//! The bit rate of the last second.
+
+use crate::ts::PACKET_SIZE;
+use crate::units::{BitRate, Instant, Span};
+
+const BUCKETS: usize = 10;
+const BUCKET: i64 = 100_000_000;
+
+/// Counts packets by tenths of a second.
+#[derive(Debug)]
+pub(super) struct Meter {
+    packets: [u32; BUCKETS],
+    nulls: [u32; BUCKETS],
+    /// The tenth that is being counted, and when it ends.
+    current: i64,
+    ends: Instant,
+}
+
+impl Meter {
+    pub(super) const fn new() -> Self {
+        Self { packets: [0; BUCKETS], nulls: [0; BUCKETS], current: 0, ends: Instant::LONG_AGO }
+    }
+
+    fn place(tenth: i64) -> usize {
+        usize::try_from(tenth.rem_euclid(BUCKETS as i64)).unwrap_or(0)
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, at: Instant, packets: u32, nulls: u32) {
+        if at >= self.ends {
+            self.turn(at);
+        }
+        let place = Self::place(self.current);
+        self.packets[place] = self.packets[place].saturating_add(packets);
+        self.nulls[place] = self.nulls[place].saturating_add(nulls);
+    }
+
+    fn turn(&mut self, at: Instant) {
+        let tenth = at.nanos().div_euclid(BUCKET);
+        let passed = tenth.saturating_sub(self.current).clamp(0, BUCKETS as i64);
+        for i in 0..passed {
+            let place = Self::place(tenth - i);
+            self.packets[place] = 0;
+            self.nulls[place] = 0;
+        }
+        self.current = tenth;
+        self.ends = Instant::from_nanos(tenth.saturating_add(1).saturating_mul(BUCKET));
+    }
+
+    /// The rate of the second before the tenth that holds `now`, of all packets and of null packets.
+    pub(super) fn rates(&self, now: Instant) -> (BitRate, BitRate) {
+        let tenth = now.nanos().div_euclid(BUCKET);
+        // the tenth that holds now is not over yet; the nine whole ones before it are reckoned as they are
+        let whole = (1..BUCKETS as i64).map(|i| tenth - i).filter(|t| (self.current - 9..=self.current).contains(t));
+        let (mut packets, mut nulls) = (0u64, 0u64);
+        for place in whole.map(Self::place) {
+            packets += u64::from(self.packets[place]);
+            nulls += u64::from(self.nulls[place]);
+        }
+        let span = Span::from_nanos(BUCKET * (BUCKETS as i64 - 1)).nanos().unsigned_abs();
+        let rate = |n: u64| BitRate(n * PACKET_SIZE as u64 * 8 * 1_000_000_000 / span);
+        (rate(packets), rate(nulls))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_rate_is_measured_and_silence_is_none() {
+        let mut meter = Meter::new();
+        let start = 1_234_567_890_123;
+        for i in 0..2_000 {
+            meter.add(Instant::from_nanos(start + i * 1_000_000), 7, 1);
+        }
+        let now = Instant::from_nanos(start + 2_000 * 1_000_000);
+        assert_eq!(meter.rates(now), (BitRate(7 * 1_504_000), BitRate(1_504_000)));
+        assert_eq!(meter.rates(now + Span::from_secs(2)), (BitRate(0), BitRate(0)));
+    }
+}

@@ -1,0 +1,263 @@
+//! One input, from the datagram to the delay line.
+
+use std::collections::VecDeque;
+
+use super::meter::Meter;
+use super::setup::InputSetup;
+use super::slots::{Frames, Slot, Slots};
+use super::snapshot::InputSnapshot;
+use crate::health::{Change, Criterion, Evidence, Judge};
+use crate::switch::policy::Candidate;
+use crate::tr101290::{Analyser, Indicator};
+use crate::transport::{self, Figures, Framing, Reorder, Verdict};
+use crate::ts::PACKET_SIZE;
+use crate::units::{Instant, Span};
+
+/// The packets of one datagram, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packets {
+    pub(super) slot: Slot,
+    offset: u16,
+    stride: u16,
+    count: u8,
+}
+
+impl Packets {
+    /// The offset of each packet in its frame.
+    #[inline]
+    pub(super) fn offsets(&self) -> impl Iterator<Item = u16> + use<> {
+        let (offset, stride) = (self.offset, self.stride);
+        (0..u16::from(self.count)).map(move |i| offset + i * stride)
+    }
+}
+
+/// The packet at `offset` of a frame: a layout never reaches beyond the datagram it was read from.
+#[inline]
+fn packet_at(frame: &[u8], offset: u16) -> Option<&[u8; PACKET_SIZE]> {
+    frame.get(usize::from(offset)..)?.first_chunk()
+}
+
+/// A datagram in the delay line.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    packets: Packets,
+    due: Instant,
+}
+
+/// One input.
+#[derive(Debug)]
+pub(super) struct Path {
+    framing: Framing,
+    delay: Span,
+    capacity: usize,
+    reorder: Reorder<Packets>,
+    figures: Figures,
+    pub(super) analyser: Analyser,
+    pub(super) judge: Judge,
+    line: VecDeque<Waiting>,
+    meter: Meter,
+    hurried: u64,
+    overrun: u64,
+    /// When the last packets came; before the first, when the engine began to wait for them.
+    last_arrival: Instant,
+    started: bool,
+    /// Nothing was there, and the next datagram is worth an event.
+    pub(super) silent: bool,
+    pub(super) arrived: bool,
+    revision: u32,
+    pub(super) enabled: bool,
+    pub(super) priority: i32,
+}
+
+impl Path {
+    pub(super) fn new(setup: &InputSetup, delay: Span, now: Instant) -> Self {
+        Self {
+            framing: setup.framing,
+            delay,
+            capacity: setup.capacity.max(1),
+            reorder: Reorder::new(setup.reorder),
+            figures: Figures::default(),
+            analyser: Analyser::new(&setup.analyser),
+            judge: Judge::new(&setup.limits, now),
+            line: VecDeque::with_capacity(setup.capacity.max(1)),
+            meter: Meter::new(),
+            hurried: 0,
+            overrun: 0,
+            last_arrival: now,
+            started: false,
+            silent: true,
+            arrived: false,
+            revision: 0,
+            enabled: true,
+            priority: setup.priority,
+        }
+    }
+
+    /// A datagram in `slot`, which goes into the delay line or is let go.
+    #[inline]
+    pub(super) fn receive<F: Frames>(&mut self, frames: &F, slot: Slot, len: usize, at: Instant, slots: &mut Slots) {
+        self.figures.datagrams += 1;
+        self.figures.bytes += len as u64;
+        let layout = frames.frame(slot).get(..len).and_then(|bytes| transport::read(bytes, self.framing));
+        let Some(layout) = layout else {
+            self.figures.foreign += 1;
+            slots.release(slot);
+            return;
+        };
+        self.figures.odd += u64::from(layout.odd);
+        let packets = Packets { slot, offset: layout.offset, stride: layout.stride, count: layout.packets };
+        let Some(rtp) = layout.rtp else {
+            self.deliver(frames, packets, at, slots);
+            return;
+        };
+        loop {
+            let lost = self.figures.rtp_lost;
+            let verdict = self.reorder.accept(rtp, packets, at, &mut self.figures);
+            self.lose(self.figures.rtp_lost - lost, at);
+            match verdict {
+                Verdict::Next => {
+                    self.deliver(frames, packets, at, slots);
+                    self.drain_reorder(frames, at, slots);
+                    return;
+                }
+                Verdict::Held => return,
+                Verdict::Late => {
+                    slots.release(slot);
+                    return;
+                }
+                Verdict::Again => self.drain_reorder(frames, at, slots),
+            }
+        }
+    }
+
+    fn drain_reorder<F: Frames>(&mut self, frames: &F, at: Instant, slots: &mut Slots) {
+        loop {
+            let lost = self.figures.rtp_lost;
+            let ready = self.reorder.next_ready(&mut self.figures);
+            self.lose(self.figures.rtp_lost - lost, at);
+            let Some(held) = ready else { return };
+            self.deliver(frames, held.item, at, slots);
+        }
+    }
+
+    #[inline]
+    fn lose(&mut self, datagrams: u64, at: Instant) {
+        for _ in 0..datagrams {
+            self.judge.event(at, Criterion::RtpLoss, None);
+        }
+    }
+
+    /// Analyses packets in their order and puts them into the delay line.
+    #[inline]
+    fn deliver<F: Frames>(&mut self, frames: &F, packets: Packets, at: Instant, slots: &mut Slots) {
+        let frame = frames.frame(packets.slot);
+        let nulls = self.analyser.nulls();
+        let first_bytes = packets.offsets().filter_map(|offset| packet_at(frame, offset));
+        for bytes in first_bytes {
+            self.analyser.packet(at, bytes, &mut self.judge);
+        }
+        let nulls = u32::try_from(self.analyser.nulls() - nulls).unwrap_or(u32::MAX);
+        self.meter.add(at, u32::from(packets.count), nulls);
+        self.last_arrival = at;
+        if self.silent {
+            self.silent = false;
+            self.started = true;
+            self.arrived = true;
+        }
+        if self.revision != self.analyser.revision() {
+            self.revision = self.analyser.revision();
+            self.judge.look_again(at);
+        }
+        if self.line.len() == self.capacity
+            && let Some(oldest) = self.line.pop_front()
+        {
+            self.overrun += 1;
+            slots.release(oldest.packets.slot);
+        }
+        self.line.push_back(Waiting { packets, due: at + self.delay });
+    }
+
+    /// The next packets to leave at `now`; those of a full line leave before their time.
+    #[inline]
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<Packets> {
+        let waiting = self.line.front()?;
+        let full = self.line.len() >= self.capacity;
+        if waiting.due > now && !full {
+            return None;
+        }
+        self.hurried += u64::from(waiting.due > now);
+        self.line.pop_front().map(|w| w.packets)
+    }
+
+    /// Lets go of what should have left before `now`, or by then where `inclusive`.
+    #[inline]
+    pub(super) fn expire(&mut self, now: Instant, inclusive: bool, slots: &mut Slots) {
+        while let Some(waiting) = self.line.front().filter(|w| w.due < now || inclusive && w.due == now) {
+            slots.release(waiting.packets.slot);
+            self.line.pop_front();
+        }
+    }
+
+    /// When the next packets leave, were this the input on air.
+    #[inline]
+    pub(super) fn line_due(&self) -> Instant {
+        self.line.front().map_or(Instant::NEVER, |w| w.due)
+    }
+
+    /// Before this time nothing happens by time passing, the delay line left aside.
+    #[inline]
+    pub(super) fn deadline(&self) -> Instant {
+        self.analyser.deadline().min(self.judge.deadline()).min(self.reorder.deadline())
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots) {
+        if self.reorder.deadline() <= now {
+            self.reorder.advance(now);
+            self.drain_reorder(frames, now, slots);
+        }
+        if self.analyser.deadline() <= now {
+            self.analyser.advance(now, &mut self.judge);
+        }
+        if self.judge.deadline() <= now {
+            let evidence = Evidence { analyser: &self.analyser, last_arrival: self.last_arrival };
+            self.judge.advance(now, evidence);
+        }
+    }
+
+    /// The criteria that changed since the last call.
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Change> + use<> {
+        self.judge.take_changes()
+    }
+
+    pub(super) const fn candidate(&self) -> Candidate {
+        Candidate {
+            priority: self.priority,
+            enabled: self.enabled,
+            started: self.started,
+            raised: self.judge.raised(),
+            since: self.judge.since(),
+        }
+    }
+
+    pub(super) fn fill(&self, snapshot: &mut InputSnapshot, now: Instant) {
+        let (bit_rate, null_rate) = self.meter.rates(now);
+        let absent = Indicator::ALL.into_iter().filter(|&i| self.analyser.is_absent(i));
+        *snapshot = InputSnapshot {
+            state: snapshot.state,
+            priority: self.priority,
+            enabled: self.enabled,
+            raised: self.judge.raised(),
+            since: self.judge.since(),
+            last_arrival: self.started.then_some(self.last_arrival),
+            transport: self.figures,
+            packets: self.analyser.packets(),
+            bit_rate,
+            null_rate,
+            counts: Indicator::ALL.map(|i| self.analyser.count(i).events()),
+            absent: absent.fold(0, |bits, i| bits | 1 << i.index()),
+            hurried: self.hurried,
+            overrun: self.overrun,
+        };
+    }
+}

@@ -1,0 +1,250 @@
+//! Holds an input to its limits: which criteria are raised, and when each is cleared again.
+
+use super::criterion::{Criterion, CriterionSet, Limits, Measure, PidScope, Raise};
+use crate::tr101290::{Analyser, Indicator, Observer};
+use crate::units::{Instant, Pid, Span};
+
+/// How often a raised absence is looked at while it waits for the thing to come back.
+const TICK: Span = Span::from_millis(5);
+
+/// One criterion that was raised or cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Raised, with milliseconds of absence or events in the window.
+    Raised(Criterion, u64),
+    /// Cleared.
+    Cleared(Criterion),
+}
+
+/// What health is told by, besides the indicators.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The analyser of the input.
+    pub analyser: &'a Analyser,
+    /// When its last datagram came; before the first, when it began to be waited for.
+    pub last_arrival: Instant,
+}
+
+impl Evidence<'_> {
+    /// When what the criterion waits for was last there; none where it waits for nothing.
+    fn last_there(&self, criterion: Criterion, pids: &PidScope) -> Option<Instant> {
+        let Some(indicator) = criterion.indicator() else {
+            return (criterion == Criterion::InputLoss).then_some(self.last_arrival);
+        };
+        let wanted = |pid: Pid| match (pids.pids(), indicator) {
+            ([], Indicator::PidError) => self.analyser.is_media(pid),
+            ([], _) => true,
+            (named, _) => named.contains(&pid),
+        };
+        self.analyser.last_there(indicator, wanted)
+    }
+}
+
+/// The judgement of one criterion.
+#[derive(Debug)]
+struct State {
+    raised: bool,
+    /// While raised: since when all has been well; none while it is not.
+    well_since: Option<Instant>,
+    /// When to look at it again, for an absence.
+    due: Instant,
+    /// The times of the latest events, `above` + 1 of them, for a count.
+    events: Box<[Instant]>,
+    next: usize,
+}
+
+/// Judges one input.
+#[derive(Debug)]
+pub struct Judge {
+    limits: Limits,
+    states: [State; Criterion::COUNT],
+    raised: CriterionSet,
+    since: Instant,
+    changes: Changes,
+    due: Instant,
+}
+
+/// Changes not yet told: each criterion can change at most once each way between two looks.
+#[derive(Debug)]
+struct Changes {
+    list: [Option<Change>; Criterion::COUNT * 2],
+    len: usize,
+}
+
+impl Changes {
+    fn push(&mut self, change: Change) {
+        if let Some(slot) = self.list.get_mut(self.len) {
+            *slot = Some(change);
+            self.len += 1;
+        }
+    }
+}
+
+impl Judge {
+    /// A judge of an input that begins to be waited for at `now`.
+    pub fn new(limits: &Limits, now: Instant) -> Self {
+        let states = Criterion::ALL.map(|criterion| {
+            let events = match limits.limit(criterion).map(|limit| limit.raise) {
+                Some(Raise::Counted { above, .. }) => usize::from(above) + 1,
+                Some(Raise::Lasting(_)) | None => 0,
+            };
+            State {
+                raised: false,
+                well_since: None,
+                due: now,
+                events: vec![Instant::LONG_AGO; events].into_boxed_slice(),
+                next: 0,
+            }
+        });
+        let changes = Changes { list: [None; Criterion::COUNT * 2], len: 0 };
+        Self { limits: *limits, states, raised: CriterionSet::EMPTY, since: now, changes, due: now }
+    }
+
+    /// The criteria that are raised.
+    pub const fn raised(&self) -> CriterionSet {
+        self.raised
+    }
+
+    /// When the input last became healthy or unhealthy.
+    pub const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether there are changes to be told.
+    pub const fn has_changes(&self) -> bool {
+        self.changes.len > 0
+    }
+
+    /// The changes since the last call, in their order.
+    pub fn take_changes(&mut self) -> impl Iterator<Item = Change> + use<> {
+        let len = core::mem::take(&mut self.changes.len);
+        self.changes.list.into_iter().take(len).flatten()
+    }
+
+    /// An event of `criterion` at `at`.
+    pub fn event(&mut self, at: Instant, criterion: Criterion, pid: Option<Pid>) {
+        let Some(limit) = self.limits.limit(criterion) else { return };
+        let Raise::Counted { within, .. } = limit.raise else { return };
+        let clear = limit.clear;
+        if !pid.is_none_or(|pid| limit.pids.holds(pid)) {
+            return;
+        }
+        let state = &mut self.states[criterion.index()];
+        let Some(slot) = state.events.get_mut(state.next) else { return };
+        *slot = at;
+        state.next = (state.next + 1) % state.events.len();
+        let oldest = state.events[state.next];
+        if oldest == Instant::LONG_AGO || at.since(oldest) > within {
+            return;
+        }
+        // well again once the window is no longer over the limit, and not before the time to clear
+        state.due = (at + clear).max(oldest + within);
+        self.due = self.due.min(state.due);
+        if !state.raised {
+            let count = state.events.len() as u64;
+            self.raise(criterion, count, at);
+        }
+    }
+
+    fn raise(&mut self, criterion: Criterion, value: u64, at: Instant) {
+        self.states[criterion.index()].raised = true;
+        if self.raised.is_empty() {
+            self.since = at;
+        }
+        self.raised.insert(criterion);
+        self.changes.push(Change::Raised(criterion, value));
+    }
+
+    fn clear(&mut self, criterion: Criterion, at: Instant) {
+        self.states[criterion.index()].raised = false;
+        self.raised.remove(criterion);
+        if self.raised.is_empty() {
+            self.since = at;
+        }
+        self.changes.push(Change::Cleared(criterion));
+    }
+
+    /// Before this time nothing can be raised or cleared by time passing.
+    pub const fn deadline(&self) -> Instant {
+        self.due
+    }
+
+    /// Something began to be waited for: look at it all at the next [`Judge::advance`].
+    pub fn look_again(&mut self, now: Instant) {
+        for criterion in Criterion::ALL {
+            let state = &mut self.states[criterion.index()];
+            if !state.raised {
+                state.due = state.due.min(now);
+            }
+        }
+        self.due = self.due.min(now);
+    }
+
+    /// Raises and clears what time has brought about by `now`.
+    pub fn advance(&mut self, now: Instant, evidence: Evidence<'_>) {
+        self.due = Instant::NEVER;
+        for criterion in Criterion::ALL {
+            let Some(limit) = self.limits.limit(criterion).copied() else { continue };
+            if self.states[criterion.index()].due <= now {
+                match limit.raise {
+                    Raise::Lasting(lasting) => self.look(criterion, lasting, limit.clear, &limit.pids, now, evidence),
+                    Raise::Counted { .. } => {
+                        self.states[criterion.index()].due = Instant::NEVER;
+                        if self.states[criterion.index()].raised {
+                            self.clear(criterion, now);
+                        }
+                    }
+                }
+            }
+            self.due = self.due.min(self.states[criterion.index()].due);
+        }
+    }
+
+    fn look(
+        &mut self,
+        criterion: Criterion,
+        lasting: Span,
+        clear: Span,
+        pids: &PidScope,
+        now: Instant,
+        evidence: Evidence<'_>,
+    ) {
+        let last = evidence.last_there(criterion, pids);
+        let overdue_at = last.map_or(Instant::NEVER, |last| last + lasting);
+        let state = &mut self.states[criterion.index()];
+        let absent = overdue_at <= now;
+        if !state.raised {
+            if absent {
+                state.well_since = None;
+                state.due = now + TICK;
+                let missing = last.map_or(0, |last| now.since(last).nanos() / 1_000_000);
+                self.raise(criterion, missing.unsigned_abs(), now);
+            } else {
+                state.due = overdue_at;
+            }
+            return;
+        }
+        if absent {
+            state.well_since = None;
+            state.due = now + TICK;
+            return;
+        }
+        let well_since = *state.well_since.get_or_insert(now);
+        if now.since(well_since) < clear {
+            state.due = (well_since + clear).min(overdue_at);
+            return;
+        }
+        state.due = overdue_at;
+        self.clear(criterion, now);
+    }
+}
+
+/// Indicators are counted by the analyser and judged here.
+impl Observer for Judge {
+    fn event(&mut self, at: Instant, indicator: Indicator, pid: Option<Pid>) {
+        let criterion = Criterion::ALL.into_iter().find(|c| c.indicator() == Some(indicator));
+        if let Some(criterion) = criterion.filter(|c| c.measure() != Measure::Lasting) {
+            Self::event(self, at, criterion, pid);
+        }
+    }
+}

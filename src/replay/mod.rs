@@ -1,0 +1,16 @@
+//! Recorded traffic through the engine: what happened once, to the packet, as often as wanted.
+//!
+//! Nothing here reads a clock. Time comes out of the capture (or, for a file of TS packets, out of its PCRs), so the
+//! same input gives the same bytes.
+pub mod capture;
+pub mod drive;
+mod frame;
+mod grid;
+pub mod journal;
+pub mod pcapng;
+pub mod report;
+pub mod source;
+pub mod summary;
+
+pub use drive::{ReplayError, replay};
+pub use summary::Summary;

@@ -1,0 +1,111 @@
+//! 1.4 Continuity_count_error: table 5.0a, ISO/IEC 13818-1 2.4.3.3.
+
+use crate::ts::Packet;
+
+/// What was last seen of one PID.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Continuity {
+    fingerprint: u64,
+    counter: u8,
+    seen: bool,
+    /// The last packet was itself the second occurrence of one.
+    repeated: bool,
+}
+
+impl Continuity {
+    /// Of a PID that never came.
+    pub(super) const NEW: Self = Self { fingerprint: 0, counter: 0, seen: false, repeated: false };
+
+    /// The packets that the counter says are missing before this one, where it breaks the order; none where it is in
+    /// order, is the one duplicate allowed, or is excused by its discontinuity_indicator. The caller leaves out the null
+    /// PID and packets with transport_error_indicator.
+    #[inline]
+    pub(super) fn check(&mut self, packet: Packet<'_>) -> Option<u8> {
+        let counter = packet.continuity_counter();
+        let last = core::mem::replace(&mut self.counter, counter);
+        let first = !core::mem::replace(&mut self.seen, true);
+        if !packet.has_payload() {
+            // the counter stands still (2.4.3.3); what it was is kept for the next duplicate
+            let still = counter == last || first || packet.discontinuity_indicator();
+            return if still { None } else { Some(counter.wrapping_sub(last) & 0x0F) };
+        }
+        let fingerprint = packet.fingerprint();
+        let before = core::mem::replace(&mut self.fingerprint, fingerprint);
+        let expected = last.wrapping_add(1) & 0x0F;
+        if counter == expected || first {
+            self.repeated = false;
+            return None;
+        }
+        self.off(packet, counter == last && fingerprint == before, expected)
+    }
+
+    #[cold]
+    fn off(&mut self, packet: Packet<'_>, same: bool, expected: u8) -> Option<u8> {
+        let third = self.repeated;
+        self.repeated = same;
+        if packet.discontinuity_indicator() || same && !third {
+            return None;
+        }
+        // a third occurrence repeats, it does not lack anything
+        Some(if same { 0 } else { packet.continuity_counter().wrapping_sub(expected) & 0x0F })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(counter: u8, fill: u8) -> [u8; 188] {
+        let mut p = [fill; 188];
+        p[..4].copy_from_slice(&[0x47, 1, 0, 0x10 | counter]);
+        p
+    }
+
+    fn run(packets: &[[u8; 188]]) -> Vec<Option<u8>> {
+        let mut continuity = Continuity::NEW;
+        packets.iter().map(|p| continuity.check(Packet::new(p))).collect()
+    }
+
+    #[test]
+    fn a_loss_is_one_event_however_many_are_missing() {
+        let p = |c| packet(c, 0);
+        assert_eq!(run(&[p(14), p(15), p(0), p(5), p(6)]), [None, None, None, Some(4), None]);
+    }
+
+    #[test]
+    fn one_duplicate_is_legal_and_each_further_one_an_event() {
+        let (a, b) = (packet(1, 1), packet(2, 2));
+        assert_eq!(run(&[a, a, b]), [None, None, None]);
+        assert_eq!(run(&[a, a, a, a, b]), [None, None, Some(0), Some(0), None]);
+        assert_eq!(run(&[a, packet(1, 9), b]), [None, Some(15), None], "the same counter, another packet");
+    }
+
+    #[test]
+    fn a_duplicate_may_carry_another_pcr() {
+        let mut a = packet(1, 7);
+        a[3] |= 0x20;
+        a[4..6].copy_from_slice(&[7, 0x10]);
+        let mut b = a;
+        b[11] ^= 0x55;
+        assert_eq!(run(&[a, b]), [None, None]);
+    }
+
+    #[test]
+    fn without_payload_the_counter_stands_still() {
+        let mut stuffing = packet(3, 0);
+        stuffing[3] = 0x23;
+        stuffing[4..6].copy_from_slice(&[183, 0]);
+        let mut moved = stuffing;
+        moved[3] = 0x24;
+        assert_eq!(run(&[packet(3, 1), stuffing, stuffing, packet(4, 1)]), [None; 4]);
+        assert_eq!(run(&[packet(3, 1), moved]), [None, Some(1)]);
+    }
+
+    #[test]
+    fn the_discontinuity_indicator_excuses_its_own_packet_only() {
+        let mut p = packet(9, 0);
+        p[3] |= 0x20;
+        p[4..6].copy_from_slice(&[1, 0x80]);
+        assert_eq!(run(&[packet(1, 0), p, packet(10, 0), packet(12, 0)]), [None, None, None, Some(1)]);
+    }
+}

@@ -1,0 +1,109 @@
+//! How often each indicator was raised, when and where.
+
+use super::Indicator;
+use crate::units::{Instant, Pid};
+
+/// How many of the latest occurrences are kept.
+pub const LATEST: usize = 8;
+
+/// One time that an indicator was raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occurrence {
+    /// When.
+    pub at: Instant,
+    /// The number of the input's packet, from 0, at which it was seen; for an absence the next that comes.
+    pub packet: u64,
+    /// On which PID; none where it is of the whole stream.
+    pub pid: Option<Pid>,
+}
+
+/// The occurrences of one indicator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    events: u64,
+    first: Option<Instant>,
+    ring: [Occurrence; LATEST],
+}
+
+impl Count {
+    /// How many there were.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// When the first one was.
+    pub const fn first(&self) -> Option<Instant> {
+        self.first
+    }
+
+    /// When the last one was.
+    pub fn last(&self) -> Option<Instant> {
+        self.latest().last().map(|o| o.at)
+    }
+
+    /// The latest [`LATEST`], the oldest first.
+    pub fn latest(&self) -> impl Iterator<Item = &Occurrence> {
+        let from = self.events.saturating_sub(LATEST as u64);
+        (from..self.events).filter_map(|i| self.ring.get(usize::try_from(i % LATEST as u64).ok()?))
+    }
+
+    fn add(&mut self, occurrence: Occurrence) {
+        if let Ok(i) = usize::try_from(self.events % LATEST as u64) {
+            self.ring[i] = occurrence;
+        }
+        self.events += 1;
+        self.first.get_or_insert(occurrence.at);
+    }
+}
+
+/// Is told of every event as it is counted.
+pub trait Observer {
+    /// `indicator` was raised at `at`, on `pid` where it is of one PID.
+    fn event(&mut self, at: Instant, indicator: Indicator, pid: Option<Pid>);
+}
+
+/// For those who only want the counts.
+impl Observer for () {
+    fn event(&mut self, _at: Instant, _indicator: Indicator, _pid: Option<Pid>) {}
+}
+
+/// The counts of all indicators, and the number of the packet that is being looked at.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) by_indicator: [Count; Indicator::COUNT],
+    pub(super) packet: u64,
+}
+
+/// Where detectors put what they find at one moment.
+pub(super) struct Sink<'a, O> {
+    pub(super) at: Instant,
+    pub(super) counts: &'a mut Counts,
+    pub(super) observer: &'a mut O,
+}
+
+impl<O: Observer> Sink<'_, O> {
+    #[cold]
+    pub(super) fn raise(&mut self, indicator: Indicator, pid: Option<Pid>) {
+        let occurrence = Occurrence { at: self.at, packet: self.counts.packet, pid };
+        self.counts.by_indicator[indicator.index()].add(occurrence);
+        self.observer.event(self.at, indicator, pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_are_kept_in_their_order() {
+        let mut count = Count::default();
+        assert_eq!(count.last(), None);
+        for i in 0..20 {
+            count.add(Occurrence { at: Instant::from_nanos(i), packet: 0, pid: None });
+        }
+        assert_eq!(count.events(), 20);
+        assert_eq!(count.first(), Some(Instant::from_nanos(0)));
+        assert_eq!(count.last(), Some(Instant::from_nanos(19)));
+        assert_eq!(count.latest().map(|o| o.at.nanos()).collect::<Vec<_>>(), (12..20).collect::<Vec<_>>());
+    }
+}

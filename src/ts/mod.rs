@@ -1,0 +1,10 @@
+//! Views of a transport stream over borrowed bytes: ISO/IEC 13818-1 clause 2.4.
+//!
+//! Nothing here copies, allocates or trusts a length that the bytes announce. The tables' syntax (PAT, PMT,
+//! descriptors) is read by mpeg2ts-reader; what is here is what the packet path needs for every packet.
+
+mod packet;
+pub mod section;
+pub mod stream;
+
+pub use packet::{PACKET_SIZE, Packet, SYNC_BYTE};

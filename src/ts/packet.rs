@@ -1,0 +1,230 @@
+//! One transport packet: ISO/IEC 13818-1 2.4.3.2 to 2.4.3.5.
+
+use crate::units::{Pid, Ticks27M};
+
+/// The size of a packet in bytes.
+pub const PACKET_SIZE: usize = 188;
+/// The first byte of every packet.
+pub const SYNC_BYTE: u8 = 0x47;
+
+/// A view of a packet. A field that the packet does not have, or that would reach beyond its end, reads as absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a>(&'a [u8; PACKET_SIZE]);
+
+impl<'a> Packet<'a> {
+    /// A view of these bytes, whatever they are.
+    #[inline]
+    pub const fn new(bytes: &'a [u8; PACKET_SIZE]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[inline]
+    pub const fn bytes(self) -> &'a [u8; PACKET_SIZE] {
+        self.0
+    }
+
+    /// Whether the first byte is [`SYNC_BYTE`].
+    #[inline]
+    pub const fn is_synchronised(self) -> bool {
+        self.0[0] == SYNC_BYTE
+    }
+
+    /// transport_error_indicator.
+    #[inline]
+    pub const fn transport_error_indicator(self) -> bool {
+        self.0[1] & 0x80 != 0
+    }
+
+    /// payload_unit_start_indicator.
+    #[inline]
+    pub const fn payload_unit_start_indicator(self) -> bool {
+        self.0[1] & 0x40 != 0
+    }
+
+    /// PID.
+    #[inline]
+    pub const fn pid(self) -> Pid {
+        Pid::new(u16::from_be_bytes([self.0[1], self.0[2]]))
+    }
+
+    /// Whether transport_scrambling_control is not 00.
+    #[inline]
+    pub const fn is_scrambled(self) -> bool {
+        self.0[3] & 0xC0 != 0
+    }
+
+    /// Whether adaptation_field_control says that there is an adaptation field.
+    #[inline]
+    pub const fn has_adaptation_field(self) -> bool {
+        self.0[3] & 0x20 != 0
+    }
+
+    /// Whether adaptation_field_control says that there is a payload.
+    #[inline]
+    pub const fn has_payload(self) -> bool {
+        self.0[3] & 0x10 != 0
+    }
+
+    /// continuity_counter, 0…15.
+    #[inline]
+    pub const fn continuity_counter(self) -> u8 {
+        self.0[3] & 0x0F
+    }
+
+    /// The flags of the adaptation field, 0 where it has none.
+    #[inline]
+    const fn flags(self) -> u8 {
+        if self.has_adaptation_field() && self.0[4] != 0 { self.0[5] } else { 0 }
+    }
+
+    /// discontinuity_indicator.
+    #[inline]
+    pub const fn discontinuity_indicator(self) -> bool {
+        self.flags() & 0x80 != 0
+    }
+
+    /// random_access_indicator.
+    #[inline]
+    pub const fn random_access_indicator(self) -> bool {
+        self.flags() & 0x40 != 0
+    }
+
+    /// Whether there is a PCR: PCR_flag set and room for the field.
+    #[inline]
+    pub const fn has_pcr(self) -> bool {
+        self.flags() & 0x10 != 0 && self.0[4] >= 7
+    }
+
+    /// program_clock_reference.
+    #[inline]
+    pub const fn pcr(self) -> Option<Ticks27M> {
+        if !self.has_pcr() {
+            return None;
+        }
+        let b = self.0;
+        let base = u32::from_be_bytes([b[6], b[7], b[8], b[9]]) as u64;
+        let base = base << 1 | (b[10] >> 7) as u64;
+        let extension = ((b[10] & 1) as u64) << 8 | b[11] as u64;
+        Some(Ticks27M(base * 300 + extension))
+    }
+
+    /// The payload; empty where there is none, or where the adaptation field leaves none.
+    #[inline]
+    pub fn payload(self) -> &'a [u8] {
+        if !self.has_payload() {
+            return &[];
+        }
+        let start = if self.has_adaptation_field() { 5 + usize::from(self.0[4]) } else { 4 };
+        self.0.get(start..).unwrap_or(&[])
+    }
+
+    /// Whether a PES header with a PTS starts in this packet (2.4.3.6).
+    #[inline]
+    pub fn starts_with_pts(self) -> bool {
+        let &[0, 0, 1, stream_id, _, _, a, b, ..] = self.payload() else { return false };
+        // program_stream_map, padding, private_stream_2, ECM, EMM, DSMCC, H.222.1 type E and directory have no header
+        let plain = !matches!(stream_id, 0xBC | 0xBE | 0xBF | 0xF0 | 0xF1 | 0xF2 | 0xF8 | 0xFF);
+        self.payload_unit_start_indicator() && plain && a & 0xC0 == 0x80 && b & 0x80 != 0
+    }
+
+    /// A number made of every byte but those of a PCR, so that two occurrences of one packet (2.4.3.3: a duplicate
+    /// may carry another PCR) have the same, and packets that differ in any one byte have not.
+    #[inline]
+    pub fn fingerprint(self) -> u64 {
+        let (words, rest) = self.0.as_chunks::<8>();
+        let mut lanes = [0u64; 4];
+        let mut groups = words.chunks_exact(4);
+        for group in &mut groups {
+            for (lane, word) in lanes.iter_mut().zip(group) {
+                *lane = lane.rotate_left(9) ^ u64::from_le_bytes(*word);
+            }
+        }
+        for (lane, word) in lanes.iter_mut().zip(groups.remainder()) {
+            *lane = lane.rotate_left(9) ^ u64::from_le_bytes(*word);
+        }
+        if let Ok(rest) = <[u8; 4]>::try_from(rest) {
+            lanes[3] = lanes[3].rotate_left(9) ^ u64::from(u32::from_le_bytes(rest));
+        }
+        if self.has_pcr() {
+            // the lanes are linear: what the six bytes of the PCR put in is taken out the same way
+            let (first, second) = (words[0], words[1]);
+            let pcr_low = u64::from_le_bytes([0, 0, 0, 0, 0, 0, first[6], first[7]]);
+            let pcr_high = u64::from_le_bytes([second[0], second[1], second[2], second[3], 0, 0, 0, 0]);
+            lanes[0] ^= pcr_low.rotate_left(9 * 5);
+            lanes[1] ^= pcr_high.rotate_left(9 * 5);
+        }
+        lanes[0] ^ lanes[1].rotate_left(17) ^ lanes[2].rotate_left(31) ^ lanes[3].rotate_left(47)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet() -> [u8; PACKET_SIZE] {
+        let mut p = [0xA5; PACKET_SIZE];
+        p[..4].copy_from_slice(&[0x47, 0x41, 0x00, 0x37]);
+        p[4] = 7;
+        p[5] = 0x10;
+        p[6..12].copy_from_slice(&[0, 0, 0, 1, 0x7E, 42]);
+        p
+    }
+
+    #[test]
+    fn fields_are_read_where_the_standard_puts_them() {
+        let mut p = packet();
+        let view = Packet::new(&p);
+        assert_eq!(view.pid(), Pid::new(0x100));
+        assert!(view.payload_unit_start_indicator() && view.has_payload() && view.has_adaptation_field());
+        assert_eq!(view.continuity_counter(), 7);
+        assert_eq!(view.pcr(), Some(Ticks27M(2 * 300 + 42)));
+        assert_eq!(view.payload().len(), 188 - 12);
+        p[5] |= 0xC0;
+        assert!(Packet::new(&p).discontinuity_indicator() && Packet::new(&p).random_access_indicator());
+    }
+
+    #[test]
+    fn lengths_that_lie_leave_nothing_to_read() {
+        let mut p = packet();
+        p[4] = 6;
+        assert_eq!(Packet::new(&p).pcr(), None);
+        p[4] = 255;
+        assert_eq!(Packet::new(&p).payload(), &[] as &[u8]);
+        p[4] = 0;
+        assert!(!Packet::new(&p).discontinuity_indicator());
+        assert_eq!(Packet::new(&p).payload().len(), 183);
+    }
+
+    #[test]
+    fn a_fingerprint_sees_every_byte_but_the_pcr() {
+        let p = packet();
+        let mut without = p;
+        without[5] = 0;
+        for base in [p, without] {
+            let whole = Packet::new(&base).fingerprint();
+            for i in 0..PACKET_SIZE {
+                if matches!(i, 3..=5) {
+                    continue; // these say whether there is a PCR
+                }
+                let mut other = base;
+                other[i] ^= 1 << (i % 8);
+                let is_pcr = base == p && (6..12).contains(&i);
+                assert_eq!(Packet::new(&other).fingerprint() == whole, is_pcr, "byte {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pes_header_with_a_pts_is_seen() {
+        let mut p = packet();
+        p[3] = 0x17;
+        p[4..13].copy_from_slice(&[0, 0, 1, 0xE0, 0, 0, 0x80, 0x80, 5]);
+        assert!(Packet::new(&p).starts_with_pts());
+        for (at, value) in [(7, 0xBE), (11, 0), (10, 0), (1, 1), (6, 2)] {
+            let mut other = p;
+            other[at] = value;
+            assert!(!Packet::new(&other).starts_with_pts(), "byte {at}");
+        }
+    }
+}
