@@ -120,6 +120,17 @@ fn what_cannot_be_had_ends_with_69_and_its_name() {
     assert!(stderr(&output).contains(&format!("udp://127.0.0.1:{port}")), "{}", stderr(&output));
 }
 
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(&directory, &configuration(tcp_port(), udp_port(), udp_port(), udp_port()));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (running, manager) = Running::start_logging(&directory, &path, Stdio::from(writer));
+    running.told(&manager, "WATCHDOG=1");
+    assert_eq!(running.end("TERM").0, Some(0));
+}
+
 /// A capture of a second of a feed to `port`.
 fn capture(path: &Path, port: u16) {
     let address = |port| (Ipv4Addr::LOCALHOST, port).into();

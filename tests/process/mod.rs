@@ -1,6 +1,7 @@
 //! The program as a process of its own.
 #![allow(clippy::disallowed_methods, dead_code)]
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
@@ -71,26 +72,31 @@ impl Drop for Running {
 impl Running {
     /// Starts `run` with a socket of a service manager, and waits until it says that it is ready.
     pub(crate) fn start(directory: &TempDir, configuration: &Path) -> (Self, UnixDatagram) {
+        let log = File::create(directory.path().join("log")).unwrap();
+        Self::start_logging(directory, configuration, log.into())
+    }
+
+    /// The same, with the log going elsewhere.
+    pub(crate) fn start_logging(directory: &TempDir, configuration: &Path, log: Stdio) -> (Self, UnixDatagram) {
         let socket = directory.path().join("notify");
         let manager = UnixDatagram::bind(&socket).unwrap();
         manager.set_read_timeout(Some(LIMIT)).unwrap();
-        let log = directory.path().join("log");
         let child = changeover()
             .arg("run")
             .arg(configuration)
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", "2000000")
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
+            .stderr(log)
             .spawn()
             .unwrap();
-        let running = Self { child, log };
+        let running = Self { child, log: directory.path().join("log") };
         running.told(&manager, "READY=1");
         (running, manager)
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits until the service manager is told a line that begins with `line`.
