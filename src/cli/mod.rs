@@ -1,9 +1,11 @@
 //! The commands, each in a file of its own, and what they have in common: exit status and output.
 
+mod analyse;
 mod check;
 mod output;
 mod replay;
 mod run;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -76,6 +78,7 @@ struct Cli {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Analyse(analyse::Arguments),
     Replay(replay::Arguments),
 }
 
@@ -92,6 +95,7 @@ pub(crate) fn main() -> Status {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Analyse(arguments) => analyse::analyse(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::ser::Formatter;
 
 use crate::config::Plan;
 use crate::engine::{Event, InputState, MAX_INPUTS, Setting, What};
-use crate::units::{ChannelId, InputId, Instant};
+use crate::units::{ChannelId, InputId, Instant, Ticks27M};
 
 /// The names that an engine's numbers stand for.
 #[derive(Clone, Debug, Default)]
@@ -185,8 +185,9 @@ impl<'a> Line<'a> {
                 ("switch", None, Some(detail))
             }
             What::ClockStep { input, pid, ticks } => {
-                let detail = Detail::ClockStep { pid: pid.value(), step_ms: milliseconds(ticks) };
-                ("clock_step", Some(input), Some(detail))
+                let step = Ticks27M::span(ticks.unsigned_abs()).millis();
+                let step_ms = if ticks < 0 { -step } else { step };
+                ("clock_step", Some(input), Some(Detail::ClockStep { pid: pid.value(), step_ms }))
             }
             What::Muted => ("muted", None, None),
             What::Unmuted => ("unmuted", None, None),
@@ -213,13 +214,6 @@ impl<'a> Line<'a> {
         self.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Decimals))?;
         out.write_all(b"\n")
     }
-}
-
-/// Ticks of 27 MHz in milliseconds.
-#[allow(clippy::cast_precision_loss)]
-fn milliseconds(ticks: i64) -> f64 {
-    // half the wrap of a PCR is below 2^42, which an f64 holds exactly
-    ticks as f64 / 27_000.0
 }
 
 fn set(setting: Setting) -> Detail<'static> {
@@ -281,7 +275,7 @@ mod tests {
     use super::*;
     use crate::engine::{Kind, Reason, Switch};
     use crate::health::Criterion;
-    use crate::units::Span;
+    use crate::units::{Pid, Span};
 
     fn names() -> Names {
         let mut names = Names::default();
@@ -337,6 +331,10 @@ mod tests {
             (
                 What::Cleared { input, criterion: Criterion::InputLoss },
                 r#","input":"main","event":"cleared","criterion":"input_loss"}"#,
+            ),
+            (
+                What::ClockStep { input, pid: Pid::new(0x100), ticks: -2_700_000 },
+                r#","input":"main","event":"clock_step","pid":256,"step_ms":-100.000}"#,
             ),
             (What::Muted, r#","event":"muted"}"#),
             (What::Unmuted, r#","event":"unmuted"}"#),
