@@ -12,7 +12,7 @@ use serde_json::ser::Formatter;
 
 use crate::config::Plan;
 use crate::engine::{Event, InputState, MAX_INPUTS, Setting, What};
-use crate::units::{ChannelId, InputId, Instant};
+use crate::units::{ChannelId, InputId, Instant, Ticks27M};
 
 /// The names that an engine's numbers stand for.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +126,10 @@ enum Detail<'a> {
     Cleared {
         criterion: &'static str,
     },
+    ClockStep {
+        pid: u16,
+        step_ms: f64,
+    },
     Priority {
         setting: &'static str,
         priority: i32,
@@ -179,6 +183,11 @@ impl<'a> Line<'a> {
                     states: States { inputs: names.inputs_of(event.channel), states: switch.states },
                 };
                 ("switch", None, Some(detail))
+            }
+            What::ClockStep { input, pid, ticks } => {
+                let step = Ticks27M::span(ticks.unsigned_abs()).millis();
+                let step_ms = if ticks < 0 { -step } else { step };
+                ("clock_step", Some(input), Some(Detail::ClockStep { pid: pid.value(), step_ms }))
             }
             What::Muted => ("muted", None, None),
             What::Unmuted => ("unmuted", None, None),
@@ -266,7 +275,7 @@ mod tests {
     use super::*;
     use crate::engine::{Kind, Reason, Switch};
     use crate::health::Criterion;
-    use crate::units::Span;
+    use crate::units::{Pid, Span};
 
     fn names() -> Names {
         let mut names = Names::default();
@@ -322,6 +331,10 @@ mod tests {
             (
                 What::Cleared { input, criterion: Criterion::InputLoss },
                 r#","input":"main","event":"cleared","criterion":"input_loss"}"#,
+            ),
+            (
+                What::ClockStep { input, pid: Pid::new(0x100), ticks: -2_700_000 },
+                r#","input":"main","event":"clock_step","pid":256,"step_ms":-100.000}"#,
             ),
             (What::Muted, r#","event":"muted"}"#),
             (What::Unmuted, r#","event":"unmuted"}"#),
