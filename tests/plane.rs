@@ -375,6 +375,53 @@ fn a_shard_receives_tells_does_as_told_and_stops() {
 }
 
 #[test]
+fn a_shard_puts_out_what_its_input_receives_with_and_without_rtp() {
+    for delay in [Span::ZERO, Span::from_millis(50)] {
+        let listeners = [0; 2].map(|_| Receiver::open(&input(localhost(), None)).unwrap());
+        let mut outputs = listeners.each_ref().map(|to| output(to.local_address().unwrap(), None));
+        outputs[1].rtp = true;
+        let mut plan = input(localhost(), None);
+        plan.address.set_port(free_port());
+        let setup = ShardSetup {
+            engine: engine::Setup { channels: vec![ChannelSetup { delay, ..channel(1) }] },
+            inputs: vec![plan.clone()],
+            outputs: vec![outputs.to_vec()],
+            ..ShardSetup::default()
+        };
+        let (shard, handle) = Shard::open(&setup).unwrap();
+        let running = shard.spawn().unwrap();
+        let sender = Sender::open(&output(plan.address, None)).unwrap();
+        let mut sent = Vec::new();
+        for n in 0..40_u8 {
+            let mut datagram = Vec::new();
+            for packet in 0..7 {
+                let mut bytes = [n; 188];
+                bytes[..4].copy_from_slice(&[0x47, 0x01, 0x00, 0x10 | ((n % 16 * 7 + packet) % 16)]);
+                datagram.extend_from_slice(&bytes);
+            }
+            sender.send(&datagram).unwrap();
+            sent.push(datagram);
+        }
+        let [mut plain, mut rtp] = listeners;
+        let last = sent.last().unwrap().clone();
+        assert_eq!(receive_until(&mut plain, &last), sent);
+        let mut sequence = Vec::new();
+        until("the last datagram", || {
+            rtp.recv_batch(Span::from_millis(100), |bytes, _| {
+                let (header, payload) = bytes.split_at(12);
+                assert_eq!(header[..2], [0x80, 33]);
+                assert_eq!(payload, sent[sequence.len()]);
+                sequence.push(u16::from_be_bytes([header[2], header[3]]));
+            });
+            (sequence.len() == sent.len()).then_some(())
+        });
+        assert!(sequence.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)));
+        drop(handle);
+        running.join().unwrap();
+    }
+}
+
+#[test]
 fn a_shard_without_a_handle_stops() {
     let (shard, handle) = Shard::open(&ShardSetup::default()).unwrap();
     let running = shard.spawn().unwrap();
