@@ -1,5 +1,6 @@
 //! A network-level MPEG transport stream switcher.
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod health;
 pub mod plane;
