@@ -1,6 +1,7 @@
 //! The commands, each in a file of its own, and what they have in common: exit status and output.
 
 mod check;
+mod demo;
 mod output;
 mod replay;
 mod run;
@@ -45,6 +46,7 @@ counters go on, and a receiver sees no change of address.";
 
 const AFTER_HELP: &str = "\
 Where to begin:
+  changeover demo                                see it work, with nothing but this machine
   changeover check changeover.yaml --explain     what a configuration means, before it runs
   changeover run changeover.yaml                 run it; Ctrl-C ends it
   curl http://127.0.0.1:8080/api/v1/channels     see what it does (api.listen in the configuration)
@@ -76,6 +78,7 @@ struct Cli {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Demo(demo::Arguments),
     Replay(replay::Arguments),
 }
 
@@ -92,6 +95,7 @@ pub(crate) fn main() -> Status {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
     }
 }
