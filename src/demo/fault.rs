@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn every_fault_has_its_turn_when_the_channel_is_back() {
         let mut cycle = Cycle::new(None);
-        let begun = run(&mut cycle, 0, 16_000, true);
+        let begun = run(&mut cycle, 0, 16_400, true);
         let faults: Vec<Fault> = begun.iter().map(|&(_, fault)| fault).collect();
         assert_eq!(faults, [Fault::ALL.as_slice(), &[Fault::Silence]].concat());
         assert_eq!(begun[0].0, 600);

@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use crate::config::Plan;
 use crate::control::shards::spread;
 use crate::engine::{Event, What};
+use crate::health::CriterionSet;
 use crate::plane::{OpenError, Receiver, Shard, ShardHandle, Stopped};
 use crate::units::{BitRate, Instant, Span};
 
@@ -137,6 +138,8 @@ struct Play {
     origin: Instant,
     clock: std::time::Instant,
     main_on_air: bool,
+    /// What is wrong with each input, as far as told.
+    raised: [CriterionSet; NAMES.len()],
     /// The output's packets at the last few looks.
     rates: VecDeque<(Instant, u64)>,
     overflown: u64,
@@ -181,6 +184,7 @@ impl Play {
             origin,
             clock,
             main_on_air: false,
+            raised: [CriterionSet::EMPTY; NAMES.len()],
             rates: VecDeque::new(),
             overflown: 0,
         };
@@ -292,10 +296,13 @@ impl Play {
                 None
             }
             What::Raised { input, criterion, .. } => {
+                self.raised.get_mut(input.index())?.insert(criterion);
                 Some(screen::happening(at, &format!("raised    {} of the {}", criterion.name(), name(input.index()))))
             }
             What::Cleared { input, criterion } => {
-                Some(screen::happening(at, &format!("cleared   {} of the {}", criterion.name(), name(input.index()))))
+                let raised = self.raised.get_mut(input.index())?;
+                raised.remove(criterion);
+                raised.is_empty().then(|| screen::happening(at, &format!("healthy   {}", name(input.index()))))
             }
             What::Arrived { .. } | What::ClockStep { .. } | What::Muted | What::Unmuted | What::Set { .. } => None,
         }

@@ -283,8 +283,8 @@ mod tests {
         let text = screen(&view(&inputs, &findings, &rows), Palette::PLAIN);
         for want in [
             "changeover demo   12.3 s of 60 s",
-            "main     unhealthy  input_loss, rtp_loss                                0 kb/s",
-            "backup   ON AIR     healthy                                          8.00 Mb/s",
+            "main     unhealthy  input_loss, rtp_loss                               0 kb/s",
+            "backup   ON AIR     healthy                                         8.00 Mb/s",
             "silence: it sends nothing at all",
             "3 made, 3 left, 2 returned from",
             "8.00 Mb/s, 61,234 packets judged",

@@ -119,10 +119,11 @@ impl fmt::Display for Summary {
         if self.totals.switches > 0 {
             writeln!(
                 f,
-                "\nThe backup runs {SKEW} behind the main. A switch of the kind `cut` goes from one to\n\
-                 the other between two packets: on the way to the backup the output has {SKEW}\n\
-                 again, and on the way back it skips them. Counters run on across it, and a clock\n\
-                 that steps back says so (discontinuity_indicator)."
+                "\nThe backup runs {SKEW} behind the main. A switch of the kind `cut` goes from one\n\
+                 to the other between two packets: on the way to the backup the output has {SKEW}\n\
+                 again, and on the way back it skips them, wherever that is in a picture. The\n\
+                 transport stream stays whole: counters run on, and a clock that steps back says\n\
+                 so (discontinuity_indicator). A decoder shows a damaged picture or two."
             )?;
         }
         for (count, text) in [
