@@ -48,9 +48,12 @@ pub(super) fn demo(arguments: &Arguments) -> Status {
         Err(error) => return unavailable(&DemoError::System { what: "signals", error }),
     };
     let terminal = Term::stdout();
+    let (lines, columns) = terminal.size();
+    let (lines, columns) = (usize::from(lines), usize::from(columns));
+    let has_room = terminal.is_term() && columns >= demo::WIDTH && lines > demo::LINES + 1;
     let options = Options {
         lasts: arguments.seconds.map(Span::from_secs),
-        terminal: terminal.is_term().then(|| usize::from(terminal.size().0)),
+        terminal: has_room.then_some(lines),
         colours: terminal.is_term() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
     match demo::run(&options, &stop, &mut io::stdout().lock()) {

@@ -45,6 +45,7 @@ use stage::{BIT_RATE, Stage};
 pub use fault::Tally;
 pub use judge::Findings;
 pub use ledger::Totals;
+pub use screen::{LINES, WIDTH};
 pub use summary::Summary;
 
 /// How often everything is looked at.

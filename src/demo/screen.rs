@@ -12,11 +12,11 @@ use crate::tr101290::Indicator;
 use crate::units::{BitRate, Span};
 
 /// How wide the screen is, in characters.
-pub(super) const WIDTH: usize = 80;
+pub const WIDTH: usize = 80;
 /// The name of one of the [`errors`].
 pub(super) const SEQUENCE_ERRORS: &str = "RTP sequence errors";
 /// The lines of the screen that are there without any switch.
-pub(super) const LINES: usize = 19;
+pub const LINES: usize = 19;
 
 /// One input.
 #[derive(Clone, Debug)]
@@ -132,10 +132,10 @@ pub(super) fn screen(view: &View<'_>, palette: Palette) -> String {
     let rate = view.bit_rate.to_string();
     let _ = writeln!(out, "{quiet}{:<20}{end}{rate}, {} packets judged", "output", grouped(findings.packets));
     for pair in errors(findings).chunks(2) {
-        let _ = write!(out, "  ");
-        for &(name, count) in pair {
+        for (place, &(name, count)) in pair.iter().enumerate() {
             let colour = if count == 0 { good } else { bad };
-            let _ = write!(out, "{name:<26}{colour}{:>9}{end}    ", grouped(count));
+            let before = if place == 0 { "  " } else { "    " };
+            let _ = write!(out, "{before}{name:<26}{colour}{:>9}{end}", grouped(count));
         }
         let _ = writeln!(out);
     }
@@ -296,7 +296,7 @@ mod tests {
         ] {
             assert!(text.contains(want), "{want}\n{text}");
         }
-        assert!(!text.contains('\x1b'));
+        assert!(!text.contains('\x1b') && text.lines().all(|line| line.trim_end() == line), "{text}");
         assert_eq!(text.lines().count(), LINES - 1 + rows.len());
         assert_eq!(screen(&view(&inputs, &findings, &[]), Palette::PLAIN).lines().count(), LINES);
     }
