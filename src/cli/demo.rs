@@ -1,9 +1,6 @@
 //! `changeover demo`: see it work.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use changeover::demo::{self, DemoError, Options};
 use changeover::units::Span;
@@ -11,6 +8,7 @@ use console::Term;
 
 use super::Status;
 use super::output::{complain, print};
+use super::stop;
 
 /// See it work, with nothing but this machine
 ///
@@ -43,7 +41,7 @@ pub(super) fn demo(arguments: &Arguments) -> Status {
             Err(error) => unavailable(&error),
         };
     }
-    let stop = match interrupted() {
+    let stop = match stop::on_signal() {
         Ok(stop) => stop,
         Err(error) => return unavailable(&DemoError::System { what: "signals", error }),
     };
@@ -56,7 +54,7 @@ pub(super) fn demo(arguments: &Arguments) -> Status {
         terminal: has_room.then_some(lines),
         colours: terminal.is_term() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
     };
-    match demo::run(&options, &stop, &mut io::stdout().lock()) {
+    match demo::run(&options, &|| stop.is_set(), &mut io::stdout().lock()) {
         Ok(summary) => {
             let said = print(&summary.to_string());
             match said {
@@ -72,26 +70,4 @@ pub(super) fn demo(arguments: &Arguments) -> Status {
 fn unavailable(error: &DemoError) -> Status {
     complain(format_args!("changeover: {error}"));
     Status::Unavailable
-}
-
-/// What is set when a person or the system wants an end: SIGINT or SIGTERM.
-fn interrupted() -> io::Result<Arc<AtomicBool>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate) = {
-        let _here = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
-    let told = Arc::clone(&stop);
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        told.store(true, Ordering::Relaxed);
-    })?;
-    Ok(stop)
 }

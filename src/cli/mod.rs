@@ -1,10 +1,12 @@
 //! The commands, each in a file of its own, and what they have in common: exit status and output.
 
+mod analyse;
 mod check;
 mod demo;
 mod output;
 mod replay;
 mod run;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,7 @@ struct Cli {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Analyse(analyse::Arguments),
     Demo(demo::Arguments),
     Replay(replay::Arguments),
 }
@@ -95,6 +98,7 @@ pub(crate) fn main() -> Status {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Analyse(arguments) => analyse::analyse(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
     }

@@ -111,11 +111,11 @@ pub fn configuration() -> Result<String, DemoError> {
     Stage::find().map(|stage| stage.configuration()).map_err(|error| DemoError::System { what: "a free port", error })
 }
 
-/// Plays until its time is over or `stop` is set, and shows to `out` what happens.
+/// Plays until its time is over or `stop` says so, and shows to `out` what happens.
 ///
 /// # Errors
 /// When something that it needs is not to be had.
-pub fn run(options: &Options, stop: &AtomicBool, out: &mut dyn Write) -> Result<Summary, DemoError> {
+pub fn run(options: &Options, stop: &dyn Fn() -> bool, out: &mut dyn Write) -> Result<Summary, DemoError> {
     let stage = Stage::find().map_err(|error| DemoError::System { what: "a free port", error })?;
     let mut play = Play::begin(stage, options)?;
     let result = play.act(options, stop, out);
@@ -201,11 +201,11 @@ impl Play {
         self.origin + Span::from_nanos(i64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(i64::MAX))
     }
 
-    fn act(&mut self, options: &Options, stop: &AtomicBool, out: &mut dyn Write) -> Result<(), DemoError> {
+    fn act(&mut self, options: &Options, stop: &dyn Fn() -> bool, out: &mut dyn Write) -> Result<(), DemoError> {
         let mut show = Show::new(options, self.origin, out);
         let mut audience = show.begin(&self.stage)?;
         let end = options.lasts.map(|lasts| self.origin + lasts);
-        while audience == Audience::There && !stop.load(Ordering::Relaxed) {
+        while audience == Audience::There && !stop() {
             thread::sleep(LOOK);
             let now = self.now();
             audience = self.look(now, options.lasts, &mut show)?;
