@@ -1,0 +1,49 @@
+//! Every file of the fuzzer's corpus through the same entries, so that what was found once stays found.
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+use std::path::{Path, PathBuf};
+
+#[path = "fuzz/src/lib.rs"]
+mod fuzz;
+#[path = "fuzz/seeds.rs"]
+mod seeds;
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target)
+}
+
+fn replay(target: &str, entry: fn(&[u8])) {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder(target)).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no corpus for {target}");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        // the name stands in what the test prints when the entry panics
+        println!("{}", file.display());
+        entry(&bytes);
+    }
+}
+
+#[test]
+fn datagrams_of_the_corpus() {
+    replay("datagram", fuzz::datagram::run);
+}
+
+#[test]
+fn configurations_of_the_corpus() {
+    replay("config", fuzz::config::run);
+}
+
+#[test]
+fn captures_of_the_corpus() {
+    replay("capture", fuzz::capture::run);
+}
+
+/// `cargo test --test corpus -- --ignored` writes the seeds anew.
+#[test]
+#[ignore = "writes into the source tree"]
+fn write_the_seeds() {
+    for (target, name, bytes) in seeds::all() {
+        std::fs::write(folder(target).join(name), bytes).unwrap();
+    }
+}
