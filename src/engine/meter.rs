@@ -9,16 +9,18 @@ const BUCKET: i64 = 100_000_000;
 /// Counts packets by tenths of a second.
 #[derive(Debug)]
 pub(super) struct Meter {
-    packets: [u32; BUCKETS],
-    nulls: [u32; BUCKETS],
     /// The tenth that is being counted, and when it ends.
     current: i64,
     ends: Instant,
+    packets: u32,
+    nulls: u32,
+    /// Packets and null packets of the tenths before.
+    past: Box<[(u32, u32); BUCKETS]>,
 }
 
 impl Meter {
-    pub(super) const fn new() -> Self {
-        Self { packets: [0; BUCKETS], nulls: [0; BUCKETS], current: 0, ends: Instant::LONG_AGO }
+    pub(super) fn new() -> Self {
+        Self { current: 0, ends: Instant::LONG_AGO, packets: 0, nulls: 0, past: Box::default() }
     }
 
     fn place(tenth: i64) -> usize {
@@ -30,18 +32,19 @@ impl Meter {
         if at >= self.ends {
             self.turn(at);
         }
-        let place = Self::place(self.current);
-        self.packets[place] = self.packets[place].saturating_add(packets);
-        self.nulls[place] = self.nulls[place].saturating_add(nulls);
+        self.packets = self.packets.saturating_add(packets);
+        self.nulls = self.nulls.saturating_add(nulls);
     }
 
     fn turn(&mut self, at: Instant) {
         let tenth = at.nanos().div_euclid(BUCKET);
         let passed = tenth.saturating_sub(self.current).clamp(0, BUCKETS as i64);
         for i in 0..passed {
-            let place = Self::place(tenth - i);
-            self.packets[place] = 0;
-            self.nulls[place] = 0;
+            self.past[Self::place(tenth - i)] = (0, 0);
+        }
+        let counted = (core::mem::take(&mut self.packets), core::mem::take(&mut self.nulls));
+        if passed < BUCKETS as i64 {
+            self.past[Self::place(self.current)] = counted;
         }
         self.current = tenth;
         self.ends = Instant::from_nanos(tenth.saturating_add(1).saturating_mul(BUCKET));
@@ -51,11 +54,14 @@ impl Meter {
     pub(super) fn rates(&self, now: Instant) -> (BitRate, BitRate) {
         let tenth = now.nanos().div_euclid(BUCKET);
         // the tenth that holds now is not over yet; the nine whole ones before it are reckoned as they are
-        let whole = (1..BUCKETS as i64).map(|i| tenth - i).filter(|t| (self.current - 9..=self.current).contains(t));
+        let whole = (1..BUCKETS as i64).map(|i| tenth - i).filter(|t| (self.current - 9..self.current).contains(t));
         let (mut packets, mut nulls) = (0u64, 0u64);
+        if (tenth - 9..tenth).contains(&self.current) {
+            (packets, nulls) = (u64::from(self.packets), u64::from(self.nulls));
+        }
         for place in whole.map(Self::place) {
-            packets += u64::from(self.packets[place]);
-            nulls += u64::from(self.nulls[place]);
+            packets += u64::from(self.past[place].0);
+            nulls += u64::from(self.past[place].1);
         }
         let span = Span::from_nanos(BUCKET * (BUCKETS as i64 - 1)).nanos().unsigned_abs();
         let rate = |n: u64| BitRate(n * PACKET_SIZE as u64 * 8 * 1_000_000_000 / span);

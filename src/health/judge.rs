@@ -56,29 +56,18 @@ struct State {
 /// Judges one input.
 #[derive(Debug)]
 pub struct Judge {
-    limits: Limits,
-    states: [State; Criterion::COUNT],
+    limits: Box<Limits>,
+    states: Box<[State; Criterion::COUNT]>,
     raised: CriterionSet,
     since: Instant,
-    changes: Changes,
+    changes: Box<Changes>,
+    /// How many changes there are to be told.
+    told: usize,
     due: Instant,
 }
 
 /// Changes not yet told: each criterion can change at most once each way between two looks.
-#[derive(Debug)]
-struct Changes {
-    list: [Option<Change>; Criterion::COUNT * 2],
-    len: usize,
-}
-
-impl Changes {
-    fn push(&mut self, change: Change) {
-        if let Some(slot) = self.list.get_mut(self.len) {
-            *slot = Some(change);
-            self.len += 1;
-        }
-    }
-}
+type Changes = [Option<Change>; Criterion::COUNT * 2];
 
 impl Judge {
     /// A judge of an input that begins to be waited for at `now`.
@@ -96,8 +85,15 @@ impl Judge {
                 next: 0,
             }
         });
-        let changes = Changes { list: [None; Criterion::COUNT * 2], len: 0 };
-        Self { limits: *limits, states, raised: CriterionSet::EMPTY, since: now, changes, due: now }
+        Self {
+            limits: Box::new(*limits),
+            states: Box::new(states),
+            raised: CriterionSet::EMPTY,
+            since: now,
+            changes: Box::new([None; Criterion::COUNT * 2]),
+            told: 0,
+            due: now,
+        }
     }
 
     /// The criteria that are raised.
@@ -112,13 +108,20 @@ impl Judge {
 
     /// Whether there are changes to be told.
     pub const fn has_changes(&self) -> bool {
-        self.changes.len > 0
+        self.told > 0
     }
 
     /// The changes since the last call, in their order.
     pub fn take_changes(&mut self) -> impl Iterator<Item = Change> + use<> {
-        let len = core::mem::take(&mut self.changes.len);
-        self.changes.list.into_iter().take(len).flatten()
+        let told = core::mem::take(&mut self.told);
+        self.changes.into_iter().take(told).flatten()
+    }
+
+    fn tell(&mut self, change: Change) {
+        if let Some(slot) = self.changes.get_mut(self.told) {
+            *slot = Some(change);
+            self.told += 1;
+        }
     }
 
     /// An event of `criterion` at `at`.
@@ -152,7 +155,7 @@ impl Judge {
             self.since = at;
         }
         self.raised.insert(criterion);
-        self.changes.push(Change::Raised(criterion, value));
+        self.tell(Change::Raised(criterion, value));
     }
 
     fn clear(&mut self, criterion: Criterion, at: Instant) {
@@ -161,7 +164,7 @@ impl Judge {
         if self.raised.is_empty() {
             self.since = at;
         }
-        self.changes.push(Change::Cleared(criterion));
+        self.tell(Change::Cleared(criterion));
     }
 
     /// Before this time nothing can be raised or cleared by time passing.

@@ -70,7 +70,7 @@ impl Observer for () {
 /// The counts of all indicators, and the number of the packet that is being looked at.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) by_indicator: [Count; Indicator::COUNT],
+    pub(super) by_indicator: Box<[Count; Indicator::COUNT]>,
     pub(super) packet: u64,
 }
 

@@ -39,16 +39,20 @@ const MAX_PSI: usize = 1024;
 const SI_PIDS: [u16; 4] = [0x10, 0x11, 0x12, 0x14];
 
 /// Watches one input.
+///
+/// What every packet needs lies together, in two cache lines and one for its PID; the rest is behind pointers, so that many
+/// inputs can be watched in turn.
 #[derive(Debug)]
 pub struct Analyser {
     counts: Counts,
+    nulls: u64,
     missing: u64,
     sync: Sync,
     pids: PidTable,
-    tables: Tables,
-    references: References,
-    scrambling: Scrambling,
-    sections: Sections,
+    tables: Box<Tables>,
+    references: Box<References>,
+    scrambling: Box<Scrambling>,
+    sections: Box<Sections>,
     deadline: Instant,
     revision: u32,
 }
@@ -100,13 +104,14 @@ impl Analyser {
         restore_fixed_roles(&mut pids);
         Self {
             counts: Counts::default(),
+            nulls: 0,
             missing: 0,
             sync: Sync::default(),
             pids,
-            tables: Tables::new(settings),
-            references: References::new(settings),
-            scrambling: Scrambling::new(settings),
-            sections: Sections::new(),
+            tables: Box::new(Tables::new(settings)),
+            references: Box::new(References::new(settings)),
+            scrambling: Box::new(Scrambling::new(settings)),
+            sections: Box::new(Sections::new()),
             deadline: Instant::NEVER,
             revision: 0,
         }
@@ -148,7 +153,9 @@ impl Analyser {
         state.packets += 1;
         let roles = state.roles;
         let first = state.packets == 1;
-        if pid != Pid::NULL {
+        if pid == Pid::NULL {
+            self.nulls += 1;
+        } else {
             if let Some(missing) = state.continuity.check(packet) {
                 self.broken(packet, missing, at, observer);
             }
@@ -283,8 +290,8 @@ impl Analyser {
     }
 
     /// Of those, null packets.
-    pub fn nulls(&self) -> u64 {
-        self.pids.state(Pid::NULL).packets
+    pub const fn nulls(&self) -> u64 {
+        self.nulls
     }
 
     /// Packets that the continuity counters say are missing; a PID that lost 16 looks as if it had lost none.
