@@ -1,5 +1,6 @@
 //! The data plane on live sockets: on the loopback interface, and where that is not enough in a network namespace of the
 //! test's own (names that begin with `netns_`; they need root and iproute2).
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
