@@ -1,26 +1,18 @@
 //! The program from outside: exit status, what it says where, and a life under a service manager.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used)]
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod process;
 
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use changeover::replay::pcapng::{Header, Writer};
+use changeover::synth;
+use changeover::units::Ticks27M;
+use process::{Running, changeover, configuration, get, tcp_port, udp_port, write};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// How long anything may take before a test gives up.
-const LIMIT: Duration = Duration::from_secs(30);
-
-fn changeover() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_changeover"));
-    for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "CHANGEOVER_LOG"] {
-        command.env_remove(variable);
-    }
-    command
-}
 
 fn output(arguments: &[&str]) -> Output {
     changeover().args(arguments).output().unwrap()
@@ -32,38 +24,6 @@ fn stderr(output: &Output) -> String {
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn write(directory: &TempDir, text: &str) -> PathBuf {
-    let path = directory.path().join("changeover.yaml");
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-/// A port of UDP and one of TCP that nobody has at the moment.
-fn udp_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-fn tcp_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// A configuration of one channel with two inputs, all of it on the loopback interface.
-fn configuration(api: u16, main: u16, backup: u16, output: u16) -> String {
-    format!(
-        "
-node: {{name: test}}
-api: {{listen: 127.0.0.1:{api}}}
-channels:
-  - name: news
-    inputs:
-      - {{name: main, url: udp://127.0.0.1:{main}, priority: 100}}
-      - {{name: backup, url: udp://127.0.0.1:{backup}, priority: 50}}
-    outputs:
-      - {{url: udp://127.0.0.1:{output}}}
-"
-    )
 }
 
 #[test]
@@ -160,83 +120,83 @@ fn what_cannot_be_had_ends_with_69_and_its_name() {
     assert!(stderr(&output).contains(&format!("udp://127.0.0.1:{port}")), "{}", stderr(&output));
 }
 
-/// A process that is ended with its test.
-struct Running {
-    child: Child,
-    log: PathBuf,
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(&directory, &configuration(tcp_port(), udp_port(), udp_port(), udp_port()));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (running, manager) = Running::start_logging(&directory, &path, Stdio::from(writer));
+    running.told(&manager, "WATCHDOG=1");
+    assert_eq!(running.end("TERM").0, Some(0));
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A capture of a second of a feed to `port`.
+fn capture(path: &Path, port: u16) {
+    let address = |port| (Ipv4Addr::LOCALHOST, port).into();
+    let header = Header { source: address(9), destination: address(port), ttl: 1, dscp: 0 };
+    let mut writer = Writer::new(File::create(path).unwrap()).unwrap();
+    for datagram in synth::recording(synth::Settings::default(), Ticks27M(27_000_000)).chunks(7 * 188).enumerate() {
+        let (number, bytes) = datagram;
+        writer.write(i64::try_from(number).unwrap() * 1_316_000, header, bytes).unwrap();
     }
+    writer.finish().unwrap();
 }
 
-impl Running {
-    /// Starts `run` with a socket of a service manager, and waits until it says that it is ready.
-    fn start(directory: &TempDir, configuration: &Path) -> (Self, UnixDatagram) {
-        let socket = directory.path().join("notify");
-        let manager = UnixDatagram::bind(&socket).unwrap();
-        manager.set_read_timeout(Some(LIMIT)).unwrap();
-        let log = directory.path().join("log");
-        let child = changeover()
-            .arg("run")
-            .arg(configuration)
-            .env("NOTIFY_SOCKET", &socket)
-            .env("WATCHDOG_USEC", "2000000")
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let running = Self { child, log };
-        running.told(&manager, "READY=1");
-        (running, manager)
-    }
+#[test]
+fn a_capture_is_replayed_into_a_journal_and_a_capture() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(&directory, &configuration(8080, 5000, 5001, 5002));
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (config, input, journal, out) =
+        (path.to_str().unwrap(), file("in.pcapng"), file("journal"), file("out.pcapng"));
+    capture(input.as_ref(), 5000);
+    let replayed = output(&["replay", config, &input, "--journal", &journal, "--out", &out]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
+    assert!(
+        replayed.stdout.is_empty() && stderr(&replayed).contains("news/backup got nothing"),
+        "{}",
+        stderr(&replayed)
+    );
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["event"], &first["input"], &first["t"]), (&"arrived".into(), &"main".into(), &0.0.into()));
+    assert!(lines.contains(r#""event":"switch""#), "{lines}");
+    assert!(std::fs::metadata(&out).unwrap().len() > 900_000);
 
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
+    let replayed = output(&["replay", config, &input]);
+    assert_eq!((replayed.status.code(), stdout(&replayed)), (Some(0), lines), "the journal, and nothing else");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let replayed = changeover().args(["replay", config, &input]).stdout(writer).output().unwrap();
+    assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
+    assert!(!stderr(&replayed).contains("panic"), "{}", stderr(&replayed));
 
-    /// Waits until the service manager is told a line that begins with `line`.
-    fn told(&self, manager: &UnixDatagram, line: &str) -> String {
-        let mut buffer = [0; 4096];
-        let end = Instant::now() + LIMIT;
-        while Instant::now() < end {
-            let Ok(count) = manager.recv(&mut buffer) else { break };
-            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-            if text.lines().any(|it| it.starts_with(line)) {
-                return text;
-            }
-        }
-        panic!("{line} was never told: {}", self.log());
+    for arguments in [
+        vec!["replay", config, "/nowhere/in.pcapng"],
+        vec!["replay", config, &input, "--out", "/nowhere/out.pcapng"],
+        vec!["replay", config, &input, "--journal", "/nowhere/journal"],
+    ] {
+        let failed = output(&arguments);
+        assert_eq!(failed.status.code(), Some(69), "{}", stderr(&failed));
+        assert!(stderr(&failed).contains("/nowhere/"), "{}", stderr(&failed));
     }
-
-    fn end(mut self, signal: &str) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        (status.code(), self.log())
-    }
-}
-
-fn get(port: u16, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    let whole = std::fs::read(&input).unwrap();
+    std::fs::write(&input, &whole[..whole.len() - 100]).unwrap();
+    let damaged = output(&["replay", config, &input]);
+    assert_eq!(damaged.status.code(), Some(1), "{}", stderr(&damaged));
+    assert!(stderr(&damaged).contains("damaged"), "{}", stderr(&damaged));
 }
 
 #[test]
 fn a_service_says_when_it_is_ready_answers_and_ends_with_0() {
-    for signal in ["TERM", "INT"] {
+    let example = include_str!("../config/changeover.yaml");
+    let own = |api| configuration(api, udp_port(), udp_port(), udp_port());
+    let shipped = |api| format!("{example}\napi: {{listen: 127.0.0.1:{api}}}\n");
+    for (signal, text) in [("TERM", &own as &dyn Fn(u16) -> String), ("INT", &shipped)] {
         let directory = tempfile::tempdir().unwrap();
         let api = tcp_port();
-        let (main, backup) = (udp_port(), udp_port());
-        let path = write(&directory, &configuration(api, main, backup, udp_port()));
+        let path = write(&directory, &text(api));
         let (running, manager) = Running::start(&directory, &path);
         let (status, metrics) = get(api, "/metrics");
         assert_eq!(status, 200);
@@ -244,7 +204,7 @@ fn a_service_says_when_it_is_ready_answers_and_ends_with_0() {
         let (status, channel) = get(api, "/api/v1/channels/news");
         assert_eq!(status, 200);
         let channel: Value = serde_json::from_str(&channel).unwrap();
-        assert_eq!(channel["inputs"][1]["url"], format!("udp://127.0.0.1:{backup}"));
+        assert_eq!(channel["inputs"][1]["name"], "backup");
         running.told(&manager, "WATCHDOG=1");
         let (status, log) = running.end(signal);
         assert_eq!(status, Some(0), "{log}");

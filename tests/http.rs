@@ -249,6 +249,7 @@ fn channels_are_shown_by_their_names() {
     let quoted = server.get("/api/v1/channels/a%20%22quoted%22%20name").json();
     assert_eq!((&quoted["active"], &quoted["inputs"][1]["state"]), (&json!("main"), &json!("disabled")));
     assert_eq!(server.get("/healthz").json(), json!({"status": "ok"}));
+    server_with(Manner::Dead, LIMITS).get("/healthz").error(503);
 }
 
 #[test]

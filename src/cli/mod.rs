@@ -2,6 +2,7 @@
 
 mod analyse;
 mod check;
+mod demo;
 mod output;
 mod replay;
 mod run;
@@ -47,6 +48,7 @@ counters go on, and a receiver sees no change of address.";
 
 const AFTER_HELP: &str = "\
 Where to begin:
+  changeover demo                                see it work, with nothing but this machine
   changeover check changeover.yaml --explain     what a configuration means, before it runs
   changeover run changeover.yaml                 run it; Ctrl-C ends it
   curl http://127.0.0.1:8080/api/v1/channels     see what it does (api.listen in the configuration)
@@ -79,6 +81,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Analyse(analyse::Arguments),
+    Demo(demo::Arguments),
     Replay(replay::Arguments),
 }
 
@@ -96,6 +99,7 @@ pub(crate) fn main() -> Status {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Analyse(arguments) => analyse::analyse(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
     }
 }

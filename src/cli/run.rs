@@ -45,7 +45,12 @@ pub(super) fn run(arguments: &Arguments) -> Status {
     match supervisor::run(&plan) {
         Ok(()) => Status::Done,
         Err(error) => {
-            complain(format_args!("changeover: {error}"));
+            // Into the log where there is one, so that whatever collects it reads no line of another form.
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{error}");
+            } else {
+                complain(format_args!("changeover: {error}"));
+            }
             Status::Unavailable
         }
     }

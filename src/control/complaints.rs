@@ -279,6 +279,10 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Plan;
+    use crate::control::rack::Crossings;
+    use crate::control::shards::spread;
+    use crate::plane::{self, OutputFigures, SocketFigures};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -314,5 +318,63 @@ mod tests {
         let bound = Input { address: ([0, 0, 0, 0], 6000).into(), ..input };
         let message = complaint(&bound).to_string();
         assert!(message.contains("6000") && message.contains("firewall") && !message.contains("querier"), "{message}");
+    }
+
+    struct NoShard(PlaneSnapshot);
+
+    impl Crossings for NoShard {
+        fn command(&mut self, command: plane::Command) -> Result<(), plane::Full> {
+            Err(plane::Full(command))
+        }
+
+        fn snapshot(&mut self) -> &PlaneSnapshot {
+            &self.0
+        }
+
+        fn stop(&mut self) {}
+    }
+
+    #[test]
+    fn what_stays_is_told_once_and_what_happens_at_what_it_happens_to() {
+        let (plan, _) = Plan::parse(
+            "
+channels:
+  - name: news
+    inputs:
+      - {name: main, url: 'udp://127.0.0.1:5000', receive_buffer: 4MiB}
+      - {name: backup, url: 'udp://127.0.0.1:5001', receive_buffer: 4MiB}
+    outputs: [{url: 'udp://127.0.0.1:5002'}]
+",
+        )
+        .unwrap();
+        let shard = |share| (share, Box::new(NoShard(PlaneSnapshot::default())) as Box<dyn Crossings>);
+        let rack = Rack::new(&plan, spread(&plan, &[]).into_iter().map(shard).collect());
+        let input = |datagrams| SocketFigures { datagrams, receive_buffer: 4 << 20, ..SocketFigures::default() };
+        let mut snapshot = PlaneSnapshot {
+            inputs: vec![input(1), input(0)],
+            outputs: vec![vec![OutputFigures::default()]],
+            ..PlaneSnapshot::default()
+        };
+        let mut complaints = Complaints::default();
+        let mut find =
+            |snapshot: &PlaneSnapshot, now| complaints.find(&rack, std::slice::from_ref(snapshot), SECOND * now);
+        assert_eq!(find(&snapshot, 1), []);
+
+        snapshot.inputs[1].receive_buffer = 212_992;
+        snapshot.inputs[0].dropped = 7;
+        snapshot.outputs[0][0].unreachable = 3;
+        snapshot.outputs[0][0].busy = 1;
+        let texts: Vec<_> = find(&snapshot, 2).iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[0].contains("news/main") && texts[0].contains("dropped 7"), "{texts:?}");
+        assert!(texts[1].contains("news/backup") && texts[1].contains("net.core.rmem_max=4194304"), "{texts:?}");
+        assert!(texts[2].contains("udp://127.0.0.1:5002: 1 because the send buffer"), "{texts:?}");
+
+        snapshot.inputs[0].dropped = 9;
+        let silent = find(&snapshot, 5);
+        assert!(matches!(&silent[..], [Complaint::Silent { input, .. }] if input.name == "backup"), "{silent:?}");
+        assert_eq!(find(&snapshot, 6), []);
+        let later = find(&snapshot, 63);
+        assert!(matches!(&later[..], [Complaint::KernelDrops { count: 2, .. }]), "{later:?}");
     }
 }

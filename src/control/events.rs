@@ -45,7 +45,7 @@ pub fn weight(event: &Event) -> Weight {
         What::Raised { .. } => Weight::Bad,
         What::Switch(Switch { reason, .. }) => match reason {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
-            Reason::Start | Reason::Failback | Reason::Take | Reason::Disabled => Weight::Good,
+            Reason::Start | Reason::Failback | Reason::Recovery | Reason::Take | Reason::Disabled => Weight::Good,
         },
         What::Arrived { .. } | What::Cleared { .. } | What::ClockStep { .. } | What::Unmuted | What::Set { .. } => {
             Weight::Good
@@ -105,6 +105,7 @@ fn switched(names: &Names, switch: &Switch) -> String {
         Reason::Unhealthy(criterion) => format!("because of {}", criterion.name()),
         Reason::Failback => "which has a higher priority and has been healthy for long enough".to_owned(),
         Reason::LeastBad => "the least bad, since none is healthy".to_owned(),
+        Reason::Recovery => "which is healthy again, as none was".to_owned(),
         Reason::Take => "which was taken".to_owned(),
         Reason::Disabled => "because the other was disabled".to_owned(),
     };

@@ -19,9 +19,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use super::metrics;
+use super::notify::Pulse;
 use super::rack::Rack;
 use super::take::{self, Refusal};
 use super::view::{ChannelView, RackView};
@@ -50,8 +51,23 @@ pub fn router(rack: Arc<Rack>, limit: Duration) -> Router {
         .with_state(rack)
 }
 
-async fn healthz() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+/// How long a shard may stand still before it counts as dead; ten times as long as it may be between two snapshots.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
+/// Whether the data plane moves on, which is seen from the rounds of every shard.
+async fn healthz(State(rack): State<Arc<Rack>>) -> Response {
+    let mut pulse = Pulse::default();
+    pulse.beats(&rack.snapshots());
+    let beat = async {
+        let mut often = interval(Duration::from_millis(20));
+        while !pulse.beats(&rack.snapshots()) {
+            often.tick().await;
+        }
+    };
+    match timeout(STANDSTILL, beat).await {
+        Ok(()) => Json(json!({ "status": "ok" })).into_response(),
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "the data plane stands still"),
+    }
 }
 
 async fn openmetrics(State(rack): State<Arc<Rack>>) -> Response {

@@ -114,13 +114,15 @@ pub async fn take(rack: &Rack, channel: &str, input: &str) -> Result<ChannelView
     if !rack.command(channel.shard, Command::Take(input.id)) {
         return Err(Refusal::QueueFull { channel: channel.name.clone() });
     }
+    // The choice is seen before the first packet of the new input has left, which is when the switch is counted.
+    let first = Sight::of(&before, channel.id, input.id);
     let mut often = interval(LOOK);
     let seen = async {
         loop {
             often.tick().await;
             let look = |snapshot: &PlaneSnapshot| Sight::of(snapshot, channel.id, input.id);
             let seen = rack.look(channel.shard, look).unwrap_or_default();
-            if seen.active && seen.taken {
+            if seen.active && seen.taken && (first.active || seen.switches > first.switches) {
                 return;
             }
         }
@@ -143,11 +145,12 @@ pub async fn take(rack: &Rack, channel: &str, input: &str) -> Result<ChannelView
 struct Sight {
     active: bool,
     taken: bool,
+    switches: u64,
 }
 
 impl Sight {
     fn of(snapshot: &PlaneSnapshot, channel: ChannelId, input: InputId) -> Self {
         let state = snapshot.engine.channels.get(channel.index()).copied().unwrap_or_default();
-        Self { active: state.active == Some(input), taken: state.taken == Some(input) }
+        Self { active: state.active == Some(input), taken: state.taken == Some(input), switches: state.switches }
     }
 }

@@ -3,7 +3,6 @@
 //! The order of the keys is fixed, and times have three to six decimals, so that journals of the same events are the
 //! same text.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -237,37 +236,10 @@ impl Formatter for Decimals {
     }
 }
 
-/// A Unix time in nanoseconds as RFC 3339 writes it, in UTC, to the microsecond.
+/// A Unix time in nanoseconds as RFC 3339 writes it, in UTC, to the microsecond (rounded down).
 pub fn rfc3339(nanos: i64) -> String {
-    let micros = nanos.div_euclid(1_000);
-    let seconds = micros.div_euclid(1_000_000);
-    let (year, month, day) = date(seconds.div_euclid(86_400));
-    let second = seconds.rem_euclid(86_400);
-    let mut text = String::new();
-    let _ = write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-        micros.rem_euclid(1_000_000)
-    );
-    text
-}
-
-/// The Gregorian date of a day counted from 1970-01-01. Years are taken to begin in March, so that the leap day is the
-/// last of its year and the lengths of the months follow one rule.
-fn date(day: i64) -> (i64, i64, i64) {
-    const CYCLE: i64 = 146_097; // days in 400 years
-    let day = day + 719_468; // from 0000-03-01
-    let cycle = day.div_euclid(CYCLE);
-    let day = day.rem_euclid(CYCLE);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153; // March is 0
-    let of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (cycle * 400 + year + later, month, of_month)
+    let time = jiff::Timestamp::from_microsecond(nanos.div_euclid(1_000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{time:.6}")
 }
 
 #[cfg(test)]
