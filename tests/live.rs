@@ -33,7 +33,7 @@ fn make_link() {
     ip("link set v1 up");
 }
 
-/// A synthetic feed on its way to `to`, behind `header` and a counted sequence number where that is an RTP header.
+/// A synthetic feed on its way to a group, in RTP or as it is.
 struct Sender {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<[u8; PACKET_SIZE]>>,
