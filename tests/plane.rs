@@ -1,11 +1,12 @@
 //! The data plane on live sockets: on the loopback interface, and where that is not enough in a network namespace of the
-//! test's own (names that begin with `netns_`; they need root and iproute2).
+//! test's own (names that begin with `netns_`).
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod netns;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::process::Command as Process;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,8 @@ use changeover::plane::{
     ShardHandle, ShardSetup, Watch,
 };
 use changeover::units::{ChannelId, InputId, Span};
+
+use netns::{in_netns, ip};
 
 // ─── What the tests are made of ───
 
@@ -87,28 +90,6 @@ fn send_until_received(sender: &Sender, receiver: &mut Receiver, datagram: &[u8]
         let count = receiver.recv_batch(Span::from_millis(20), |bytes, _| assert_eq!(bytes, datagram));
         (count > 0).then_some(())
     });
-}
-
-/// Runs the rest of the test `name` in a network namespace that `setup` (a shell script) has prepared. True inside it.
-fn in_netns(name: &str, setup: &str) -> bool {
-    const INSIDE: &str = "CHANGEOVER_TEST_NETNS";
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let script = format!("set -e; ip link set lo up; {setup}\nexec \"$0\" --exact {name} --nocapture");
-    let status = Process::new("unshare")
-        .args(["--net", "sh", "-c", &script])
-        .arg(std::env::current_exe().unwrap())
-        .env(INSIDE, "1")
-        .status()
-        .expect("unshare (util-linux) is needed");
-    assert!(status.success(), "failed in its network namespace: making one needs root and iproute2");
-    false
-}
-
-fn ip(arguments: &str) {
-    let status = Process::new("ip").args(arguments.split_whitespace()).status().unwrap();
-    assert!(status.success(), "ip {arguments}");
 }
 
 /// Two links, each with both ends here: what is sent by v0 comes in by v1, and by w0 by w1.

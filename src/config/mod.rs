@@ -1,6 +1,6 @@
 //! The YAML file and what it means.
 //!
-//! Text → [`yaml`] (a tree with places) → the readers of each part, which go on after a problem so that all problems
+//! Text → `yaml` (a tree with places) → the readers of each part, which go on after a problem so that all problems
 //! are told together → [`Plan`], which there is only without an error. Nothing here panics, hangs or overflows on
 //! any text.
 

@@ -40,7 +40,7 @@ impl OutDatagram {
     }
 }
 
-/// The datagrams that are ready. The frames they point into stay in use until [`Outbox::clear`].
+/// The datagrams that are ready. The frames they point into stay in use until they were sent and the outbox is cleared.
 #[derive(Debug)]
 pub struct Outbox {
     ready: Vec<OutDatagram>,
