@@ -219,3 +219,23 @@ fn a_full_outbox_holds_back_and_loses_nothing() {
     assert_eq!(snapshot.inputs[0].overrun, 0);
     assert_eq!(snapshot.channels[0].packets, snapshot.inputs[0].packets);
 }
+
+#[test]
+fn a_stray_datagram_of_the_right_length_is_foreign_and_a_stream_of_them_is_sync_loss() {
+    let mut scene = Scene::new(&setup(Span::ZERO, input(100)));
+    scene.run(ms(1_000), FINE);
+    for i in 0..50 {
+        scene.run(ms(1_000 + i * 10), FINE);
+        scene.rig.datagram(MAIN, ms(1_000 + i * 10), &[0x55; 7 * 188]);
+    }
+    let snapshot = scene.rig.snapshot();
+    assert_eq!(snapshot.inputs[0].transport.foreign, 50);
+    assert_eq!(snapshot.inputs[0].counts[Indicator::SyncByteError.index()], 0);
+    assert_eq!(scene.switches().len(), 1);
+    scene.run(ms(2_000), |_, bytes| {
+        bytes.fill(0x55);
+        true
+    });
+    assert_eq!(scene.rig.snapshot().inputs[0].counts[Indicator::TsSyncLoss.index()], 1);
+    assert_eq!(scene.rig.snapshot().channels[0].active, Some(InputId(BACKUP)));
+}

@@ -159,7 +159,7 @@ fn ipv6_is_switched_like_ipv4() {
 #[test]
 fn of_two_that_are_unhealthy_the_less_bad_is_on_air() {
     let outcome = run(scenes::least_bad());
-    assert_eq!(outcome.switches(), [("backup", "least_bad"), ("main", "pcr_repetition_error")]);
+    assert_eq!(outcome.switches(), [("backup", "least_bad"), ("main", "recovery")]);
 }
 
 /// No file lies there of which nobody knows what it is for, and the README tells of each fixture.

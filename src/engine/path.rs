@@ -10,7 +10,7 @@ use crate::health::{Change, Criterion, Evidence, Judge};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
-use crate::ts::PACKET_SIZE;
+use crate::ts::{PACKET_SIZE, SYNC_BYTE};
 use crate::units::{Instant, Span};
 
 /// The packets of one datagram, where they lie.
@@ -65,6 +65,8 @@ pub(super) struct Path {
     pub(super) silent: bool,
     pub(super) arrived: bool,
     revision: u32,
+    /// The last datagram had no packet in it that begins as one.
+    strayed: bool,
     pub(super) enabled: bool,
     pub(super) priority: i32,
 }
@@ -88,6 +90,7 @@ impl Path {
             silent: true,
             arrived: false,
             revision: 0,
+            strayed: false,
             enabled: true,
             priority: setup.priority,
         }
@@ -106,6 +109,18 @@ impl Path {
         };
         self.figures.odd += u64::from(layout.odd);
         let packets = Packets { slot, offset: layout.offset, stride: layout.stride, count: layout.packets };
+        let frame = frames.frame(slot);
+        let synchronised = packets.offsets().filter(|&o| frame.get(usize::from(o)) == Some(&SYNC_BYTE)).count();
+        if synchronised == 0 {
+            // one datagram of something else among good ones is no fault of the stream; a second in a row is
+            self.figures.foreign += 1;
+            if !core::mem::replace(&mut self.strayed, true) {
+                slots.release(slot);
+                return;
+            }
+        } else {
+            self.strayed = false;
+        }
         let Some(rtp) = layout.rtp else {
             self.deliver(frames, packets, at, slots);
             return;

@@ -3,7 +3,7 @@
 //! - Continuity counters run on, on each PID: a discontinuity in the output is one that the source itself had.
 //! - A PCR that does not follow the last one of its PID by 0…100 ms is sent with discontinuity_indicator, at a cut only.
 
-use crate::ts::{PACKET_SIZE, Packet};
+use crate::ts::{PACKET_SIZE, Packet, PidTable};
 use crate::units::{Pid, Ticks27M};
 
 /// PCR PIDs that are followed: more programs than any multiplex has.
@@ -42,18 +42,14 @@ pub struct Step {
 /// The state of one output.
 #[derive(Debug)]
 pub struct Cut {
-    pids: Box<[OutPid]>,
+    pids: PidTable<OutPid>,
     clocks: Vec<Clock>,
     epoch: u16,
 }
 
 impl Default for Cut {
     fn default() -> Self {
-        Self {
-            pids: vec![OutPid::default(); Pid::COUNT].into_boxed_slice(),
-            clocks: Vec::with_capacity(MAX_CLOCKS),
-            epoch: 1,
-        }
+        Self { pids: PidTable::default(), clocks: Vec::with_capacity(MAX_CLOCKS), epoch: 1 }
     }
 }
 
@@ -62,7 +58,7 @@ impl Cut {
     pub fn cut(&mut self) {
         self.epoch = self.epoch.checked_add(1).unwrap_or_else(|| {
             // every 65,534 cuts: all PIDs are as if last sent one cut ago
-            for pid in &mut self.pids {
+            for pid in self.pids.iter_mut() {
                 pid.epoch = pid.epoch.min(1);
             }
             for clock in &mut self.clocks {
@@ -81,7 +77,7 @@ impl Cut {
         if pid == Pid::NULL {
             return None;
         }
-        let out = &mut self.pids[pid.index()];
+        let out = self.pids.entry(pid);
         let counter = packet.continuity_counter();
         if out.epoch != self.epoch && !packet.transport_error_indicator() {
             // the first of its PID after the cut: with payload it goes on, without it repeats (ISO/IEC 13818-1 2.4.3.3)

@@ -3,7 +3,7 @@
 use crate::ts::Packet;
 
 /// What was last seen of one PID.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Continuity {
     fingerprint: u64,
     counter: u8,
@@ -13,9 +13,6 @@ pub(super) struct Continuity {
 }
 
 impl Continuity {
-    /// Of a PID that never came.
-    pub(super) const NEW: Self = Self { fingerprint: 0, counter: 0, seen: false, repeated: false };
-
     /// The packets that the counter says are missing before this one, where it breaks the order; none where it is in
     /// order, is the one duplicate allowed, or is excused by its discontinuity_indicator. The caller leaves out the null
     /// PID and packets with transport_error_indicator.
@@ -62,7 +59,7 @@ mod tests {
     }
 
     fn run(packets: &[[u8; 188]]) -> Vec<Option<u8>> {
-        let mut continuity = Continuity::NEW;
+        let mut continuity = Continuity::default();
         packets.iter().map(|p| continuity.check(Packet::new(p))).collect()
     }
 

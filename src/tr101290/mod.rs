@@ -27,7 +27,7 @@ use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{Instant, Pid};
 
 use count::{Counts, Sink};
-use pids::{PidTable, Roles};
+use pids::{Pids, Roles};
 use references::References;
 use scrambling::Scrambling;
 use sync::Sync;
@@ -48,7 +48,7 @@ pub struct Analyser {
     nulls: u64,
     missing: u64,
     sync: Sync,
-    pids: PidTable,
+    pids: Pids,
     tables: Box<Tables>,
     references: Box<References>,
     scrambling: Box<Scrambling>,
@@ -71,10 +71,10 @@ impl Sections {
     }
 
     /// Gives each PMT PID an assembler; those that go on being PMT PIDs keep theirs.
-    fn follow(&mut self, tables: &Tables, pids: &mut PidTable) {
+    fn follow(&mut self, tables: &Tables, pids: &mut Pids) {
         for (pid, _) in &mut self.pmt {
             if *pid != Pid::NULL && !tables.programs.iter().any(|p| p.pmt_pid == *pid) {
-                pids.state_mut(*pid).roles.remove(Roles::SECTIONS);
+                pids.entry(*pid).roles.remove(Roles::SECTIONS);
                 *pid = Pid::NULL;
             }
         }
@@ -84,23 +84,23 @@ impl Sections {
             if let (false, Some((pid, assembler))) = (known, free) {
                 *pid = program.pmt_pid;
                 assembler.reset();
-                pids.state_mut(*pid).roles.add(Roles::SECTIONS);
+                pids.entry(*pid).roles.add(Roles::SECTIONS);
             }
         }
         restore_fixed_roles(pids);
     }
 }
 
-fn restore_fixed_roles(pids: &mut PidTable) {
+fn restore_fixed_roles(pids: &mut Pids) {
     for pid in [Pid::PAT, Pid::CAT].into_iter().chain(SI_PIDS.map(Pid::new)) {
-        pids.state_mut(pid).roles.add(Roles::SECTIONS);
+        pids.entry(pid).roles.add(Roles::SECTIONS);
     }
 }
 
 impl Analyser {
     /// An analyser of an input from which nothing came yet.
     pub fn new(settings: &Settings) -> Self {
-        let mut pids = PidTable::new();
+        let mut pids = Pids::default();
         restore_fixed_roles(&mut pids);
         Self {
             counts: Counts::default(),
@@ -148,7 +148,7 @@ impl Analyser {
             sink.counts.packet += 1;
             return;
         }
-        let state = self.pids.state_mut(pid);
+        let state = self.pids.entry(pid);
         state.last_seen = at;
         state.packets += 1;
         let roles = state.roles;
@@ -164,20 +164,17 @@ impl Analyser {
                 self.special(packet, roles, at, observer);
             }
         }
-        if first {
-            self.first(pid, at);
+        if first && self.tables.pat.is_none() {
+            self.first(at);
         }
         self.counts.packet += 1;
     }
 
     #[cold]
-    fn first(&mut self, pid: Pid, at: Instant) {
-        self.pids.first_seen(pid);
-        if self.tables.pat.is_none() {
-            self.tables.start(at);
-            self.revision = self.revision.wrapping_add(1);
-            self.refresh_deadline();
-        }
+    fn first(&mut self, at: Instant) {
+        self.tables.start(at);
+        self.revision = self.revision.wrapping_add(1);
+        self.refresh_deadline();
     }
 
     #[cold]
@@ -200,7 +197,7 @@ impl Analyser {
         let pid = packet.pid();
         if roles.has(Roles::ABSENT) {
             self.references.returned(pid, at);
-            self.pids.state_mut(pid).roles.remove(Roles::ABSENT);
+            self.pids.entry(pid).roles.remove(Roles::ABSENT);
         }
         let sink = &mut Sink { at, counts: &mut self.counts, observer };
         if roles.has(Roles::PCR) && packet.has_pcr() {
@@ -299,9 +296,9 @@ impl Analyser {
         self.missing
     }
 
-    /// The PIDs that came, in the order in which they first did, and the packets of each.
+    /// The PIDs that came, and the packets of each.
     pub fn pids(&self) -> impl Iterator<Item = (Pid, u64)> + '_ {
-        self.pids.seen().iter().map(|&pid| (pid, self.pids.state(pid).packets))
+        self.pids.iter().map(|(pid, state)| (pid, state.packets)).filter(|&(_, packets)| packets > 0)
     }
 
     /// The programs of the PAT.

@@ -1,7 +1,8 @@
-//! One record for each of the 8,192 PIDs, so that a packet finds its own with one look.
+//! What is known of each PID.
 
 use super::continuity::Continuity;
-use crate::units::{Instant, Pid};
+use crate::ts::PidTable;
+use crate::units::Instant;
 
 /// What a PID is for, as far as the packet path must know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,40 +52,11 @@ pub(super) struct PidState {
     pub(super) roles: Roles,
 }
 
-const NEW: PidState =
-    PidState { packets: 0, last_seen: Instant::LONG_AGO, continuity: Continuity::NEW, roles: Roles(0) };
-
-#[derive(Debug)]
-pub(super) struct PidTable {
-    states: Box<[PidState]>,
-    /// The PIDs that came, in the order in which they first did.
-    seen: Vec<Pid>,
-}
-
-impl PidTable {
-    pub(super) fn new() -> Self {
-        Self { states: vec![NEW; Pid::COUNT].into_boxed_slice(), seen: Vec::with_capacity(Pid::COUNT) }
-    }
-
-    #[inline]
-    pub(super) fn state(&self, pid: Pid) -> &PidState {
-        &self.states[pid.index()]
-    }
-
-    #[inline]
-    pub(super) fn state_mut(&mut self, pid: Pid) -> &mut PidState {
-        &mut self.states[pid.index()]
-    }
-
-    /// Notes that `pid` came for the first time.
-    #[cold]
-    pub(super) fn first_seen(&mut self, pid: Pid) {
-        if self.seen.len() < Pid::COUNT {
-            self.seen.push(pid);
-        }
-    }
-
-    pub(super) fn seen(&self) -> &[Pid] {
-        &self.seen
+impl Default for PidState {
+    fn default() -> Self {
+        Self { packets: 0, last_seen: Instant::LONG_AGO, continuity: Continuity::default(), roles: Roles::default() }
     }
 }
+
+/// Of each PID that came, or that has a role.
+pub(super) type Pids = PidTable<PidState>;

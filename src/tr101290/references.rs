@@ -3,7 +3,7 @@
 
 use super::absence::Watch;
 use super::count::{Observer, Sink};
-use super::pids::{PidTable, Roles};
+use super::pids::{Pids, Roles};
 use super::tables::{MAX_PROGRAMS, MAX_STREAMS, Tables};
 use super::{Indicator, Settings};
 use crate::ts::Packet;
@@ -60,15 +60,15 @@ impl References {
     }
 
     /// Follows the tables after they changed: what was wanted before keeps its state.
-    pub(super) fn follow(&mut self, tables: &Tables, table: &mut PidTable, at: Instant) {
+    pub(super) fn follow(&mut self, tables: &Tables, table: &mut Pids, at: Instant) {
         for wanted in &self.pids {
-            table.state_mut(wanted.pid).roles.remove(Roles::ABSENT);
+            table.entry(wanted.pid).roles.remove(Roles::ABSENT);
         }
         for wanted in &self.pcrs {
-            table.state_mut(wanted.pid).roles.remove(Roles::PCR);
+            table.entry(wanted.pid).roles.remove(Roles::PCR);
         }
         for wanted in &self.pts {
-            table.state_mut(wanted.pid).roles.remove(Roles::MEDIA);
+            table.entry(wanted.pid).roles.remove(Roles::MEDIA);
         }
         let streams = || tables.streams.iter();
         let pcr_pids = || tables.programs.iter().filter_map(|p| p.pcr_pid);
@@ -97,13 +97,13 @@ impl References {
             }
         }
         for wanted in self.pids.iter().filter(|w| w.watch.absent) {
-            table.state_mut(wanted.pid).roles.add(Roles::ABSENT);
+            table.entry(wanted.pid).roles.add(Roles::ABSENT);
         }
         for wanted in &self.pcrs {
-            table.state_mut(wanted.pid).roles.add(Roles::PCR);
+            table.entry(wanted.pid).roles.add(Roles::PCR);
         }
         for wanted in &self.pts {
-            table.state_mut(wanted.pid).roles.add(Roles::MEDIA);
+            table.entry(wanted.pid).roles.add(Roles::MEDIA);
         }
         (self.pid_due, self.pcr_due, self.pts_due) = (at, at, at);
     }
@@ -148,12 +148,12 @@ impl References {
     }
 
     /// Raises what has become overdue by now.
-    pub(super) fn advance<O: Observer>(&mut self, table: &mut PidTable, sink: &mut Sink<'_, O>) {
+    pub(super) fn advance<O: Observer>(&mut self, table: &mut Pids, sink: &mut Sink<'_, O>) {
         let now = sink.at;
         if self.pid_due <= now {
             self.pid_due = Instant::NEVER;
             for wanted in &mut self.pids {
-                let state = table.state_mut(wanted.pid);
+                let state = table.entry(wanted.pid);
                 wanted.watch.last = wanted.watch.last.max(state.last_seen);
                 if wanted.watch.expire(now, wanted.limit, &mut self.pid_due) {
                     state.roles.add(Roles::ABSENT);
@@ -180,8 +180,8 @@ impl References {
     }
 
     /// When each PID that must come did last: the PID and the time.
-    pub(super) fn pids<'a>(&'a self, table: &'a PidTable) -> impl Iterator<Item = (Pid, Instant, bool)> + 'a {
-        self.pids.iter().map(|w| (w.pid, w.watch.last.max(table.state(w.pid).last_seen), w.watch.absent))
+    pub(super) fn pids<'a>(&'a self, table: &'a Pids) -> impl Iterator<Item = (Pid, Instant, bool)> + 'a {
+        self.pids.iter().map(|w| (w.pid, w.watch.last.max(last_seen(table, w.pid)), w.watch.absent))
     }
 
     /// When the last PCR came on each PID that must carry them.
@@ -193,4 +193,8 @@ impl References {
     pub(super) fn all_pts(&self) -> impl Iterator<Item = (Pid, Instant, bool)> + '_ {
         self.pts.iter().map(|w| (w.pid, w.watch.last, w.watch.absent))
     }
+}
+
+fn last_seen(table: &Pids, pid: Pid) -> Instant {
+    table.get(pid).map_or(Instant::LONG_AGO, |state| state.last_seen)
 }

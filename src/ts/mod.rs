@@ -4,7 +4,9 @@
 //! descriptors) is read by mpeg2ts-reader; what is here is what the packet path needs for every packet.
 
 mod packet;
+mod pid_table;
 pub mod section;
 pub mod stream;
 
 pub use packet::{PACKET_SIZE, Packet, SYNC_BYTE};
+pub use pid_table::PidTable;

@@ -124,7 +124,7 @@ pub fn wrap() -> Incident {
     // The sequence numbers wrap too: of the main feed in what is lost, of the backup where it comes on air.
     let before = |stream: &Stream, ms: i64| stream.0.iter().filter(|d| d.at < ms * MILLISECOND).count() as u16;
     let (first, second) = (0u16.wrapping_sub(before(&main, AT + 50)), 0u16.wrapping_sub(before(&backup, AT + 20)));
-    let main = main.rtp(RTP_MAIN, first).late(SKEW).silent(AT + 60..AT + 250);
+    let main = main.rtp(RTP_MAIN, first).late(SKEW).silent(AT + 60..1_500);
     Incident::new("wrap", main, backup.rtp(RTP_BACKUP, second))
 }
 
