@@ -182,7 +182,7 @@ struct Line {
 impl Line {
     fn new(input: u16, random: &mut Random) -> Self {
         let settings = Settings {
-            bit_rate: 2_000_000,
+            bit_rate: 1_000_000,
             seed: u64::from(input) + 1,
             start: Ticks27M(random.below(Ticks27M::WRAP)),
             ..Settings::default()
@@ -432,10 +432,10 @@ const FOUND: [u64; 0] = [];
 
 #[test]
 fn the_output_is_right_whatever_happens_to_whole_feeds() {
-    run(FOUND.into_iter().chain(1..=8), Faults::Whole);
+    run(FOUND.into_iter().chain(1..=6), Faults::Whole);
 }
 
 #[test]
 fn the_output_is_made_of_the_inputs_whatever_happens_to_broken_feeds() {
-    run(FOUND.into_iter().chain(101..=108), Faults::Broken);
+    run(FOUND.into_iter().chain(101..=106), Faults::Broken);
 }
