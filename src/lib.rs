@@ -1,5 +1,7 @@
 //! A network-level MPEG transport stream switcher.
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod engine;
 pub mod health;
 pub mod plane;

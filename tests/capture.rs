@@ -221,6 +221,14 @@ fn what_is_no_whole_datagram_is_counted_for_what_it_is() {
         assert_eq!(figures, Figures { frames: 1, truncated: 1, ..Figures::default() }, "cut to {len}");
     }
 
+    // Nor is one that leaves its length to IP (RFC 2675 4).
+    let mut unsized_udp = udp(b"0123456789");
+    unsized_udp[4..6].fill(0);
+    let frame = ethernet(&[8, 0], &ipv4(&[], 0, 17, &unsized_udp));
+    let cut = &frame[..frame.len() - 1];
+    let (kept, figures) = read(pcap(false, false, ETHERNET, &[(1, 0, frame.len(), &frame), (2, 0, frame.len(), cut)]));
+    assert_eq!((kept.len(), figures.truncated), (1, 1));
+
     let (_, figures) = read(pcap_of(105, std::slice::from_ref(&whole)));
     assert_eq!(figures.unknown_links.into_iter().collect::<Vec<_>>(), [(105, 1)]);
 }

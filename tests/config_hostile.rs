@@ -32,6 +32,13 @@ fn hostile_text_is_an_error_and_not_a_crash() {
         "%YAML 9.9\n---\n".into(),
         "channels: !<tag:x> []".into(),
         "a: &a [*a, *a]".into(),
+        "[".repeat(250) + &"x,".repeat(mb / 32),
+        "[: ".repeat(mb / 3),
+        "[".to_owned() + &": ".repeat(mb / 2 - 1),
+        "- - - -\n".repeat(mb / 8),
+        "x".repeat(mb - 3) + ": 1",
+        (0..1400).map(|i| " ".repeat(i) + "a:\n").collect(),
+        "channels: []\n".repeat(mb / 16),
     ] {
         assert!(Plan::parse(&text).is_err(), "{}", text.chars().take(20).collect::<String>());
     }

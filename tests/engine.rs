@@ -70,9 +70,8 @@ impl Scene {
     }
 
     fn switches(&self) -> Vec<(Instant, Switch)> {
-        let switch = |e: &changeover::engine::Event| match e.what {
-            What::Switch(switch) => Some((e.at, switch)),
-            _ => None,
+        let switch = |e: &changeover::engine::Event| {
+            if let What::Switch(switch) = e.what { Some((e.at, switch)) } else { None }
         };
         self.rig.events.iter().filter_map(switch).collect()
     }

@@ -8,12 +8,12 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod build;
 mod channel;
 mod cross;
 mod ends;
 mod explain;
 mod file;
-mod gauge;
 mod limits;
 mod plan;
 mod problem;

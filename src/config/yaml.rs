@@ -1,28 +1,29 @@
 //! From text to a tree of scalars, lists and mappings, each with its place.
 //!
-//! Invariants: the tree is no deeper than [`gauge`] lets through, so that it can be walked by recursion; keys are
-//! scalars, and unique in their mapping (the parser refuses a second one); a scalar is the text that stands in the
+//! The parser gives one event after another, and calls neither itself nor anything of ours; [`build`] puts them
+//! together and holds the limits as they come.
+//!
+//! Invariants: the tree is no deeper than [`build::DEEPEST`], so that it can be walked by recursion; keys are scalars,
+//! and unique in their mapping (a second one is a problem, and left out); a scalar is the text that stands in the
 //! file, so that `007` and `1e3` are good names.
 
-use std::panic::catch_unwind;
+use saphyr_parser::{Event, Marker, Parser};
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Marker, Scalar, YamlData};
-
-use super::gauge::{self, Refused};
-use super::problem::{Place, Report, quoted};
+use super::build::{self, Builder, Limit, Start};
+use super::problem::{Place, Report};
 
 /// The longest file, in bytes.
 pub(super) const LONGEST: usize = 1 << 20;
 
 /// A value and where it begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) data: Data,
 }
 
 /// What a value is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Data {
     /// Nothing, `~` or `null`.
     Null,
@@ -35,7 +36,7 @@ pub(super) enum Data {
 }
 
 /// A key of a mapping with its value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) place: Place,
@@ -60,133 +61,70 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Node> {
         report.error(Place::FILE, format!("the file is longer than {} KiB", LONGEST / 1024));
         return None;
     }
-    if let Err(refused) = gauge::check(text) {
-        refuse(refused, report);
-        return None;
-    }
-    let documents = match catch_unwind(|| MarkedYaml::load_from_str(text)) {
-        Ok(Ok(documents)) => documents,
-        Ok(Err(error)) => {
-            report.error(place(error.marker()), plainly(error.info()));
+    let mut builder = Builder::default();
+    let mut documents = 0;
+    for event in Parser::new_from_iter(text.chars()) {
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                report.error(place(error.marker()), plainly(error.info()));
+                return None;
+            }
+        };
+        let at = place(&span.start);
+        if documents > 1 {
+            report.error(at, "there is more than one YAML document (`---`): one file is one document");
+            break;
+        }
+        let built = match event {
+            Event::DocumentStart(_) => {
+                documents += 1;
+                Ok(())
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::Scalar(text, style, anchor, tag) => {
+                builder.scalar(text, style, Start { place: at, anchor, tag: tag.as_deref() }, report)
+            }
+            Event::SequenceStart(anchor, tag) => builder.list(Start { place: at, anchor, tag: tag.as_deref() }, report),
+            Event::MappingStart(anchor, tag) => {
+                builder.mapping(Start { place: at, anchor, tag: tag.as_deref() }, report)
+            }
+            Event::SequenceEnd | Event::MappingEnd => builder.end(report),
+            Event::Alias(anchor) => builder.alias(anchor, at, report),
+        };
+        if let Err(limit) = built {
+            refuse(limit, at, report);
             return None;
         }
-        Err(_) => {
-            refuse(Refused::Fault, report);
-            return None;
-        }
-    };
-    let mut documents = documents.into_iter();
-    let first = documents.next();
-    if let Some(second) = documents.next() {
-        report
-            .error(place(&second.span.start), "there is more than one YAML document (`---`): one file is one document");
     }
-    let first = first?;
-    if matches!(first.data, YamlData::BadValue) {
-        return None;
-    }
-    let offsets = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
-    Reader { text, offsets, report }.node(&first, None)
+    builder.finish()
 }
 
 /// What the parser says in terms of its grammar, in terms of what was probably done.
 fn plainly(info: &str) -> String {
     match info {
-        "duplicated key in mapping" => "this key is given twice in one mapping".to_owned(),
         "while parsing node, found unknown anchor" => "this alias has no anchor before it".to_owned(),
         info if info.contains("recursion limit") => "nested too deeply".to_owned(),
-        info if info.contains("alias expansion") => "the aliases stand for too much".to_owned(),
         info if info.contains("tab") => format!("not YAML: {info}; indent with blanks, not with tabs"),
         info => format!("not YAML: {info}"),
     }
 }
 
-fn refuse(refused: Refused, report: &mut Report) {
-    match refused {
-        Refused::Depth(marker) => {
-            report.error(place(&marker), format!("nested too deeply: more than {} levels", gauge::DEEPEST));
-        }
-        Refused::Copies => {
-            report.error(Place::FILE, "too many anchors (`&`) and aliases (`*`) for a file of this length");
-        }
-        Refused::Fault => report.error(Place::FILE, "not YAML, and in a way that the parser gave up on"),
+fn refuse(limit: Limit, at: Place, report: &mut Report) {
+    match limit {
+        Limit::Depth => report.error(at, format!("nested too deeply: more than {} levels", build::DEEPEST)),
+        Limit::Nodes => report.error(at, format!("too much in one file: more than {} keys and values", build::MOST)),
+        Limit::Marks => report
+            .error(at, format!("too many anchors (`&`) and aliases (`*`): more than {} in one file", build::MARKS)),
+        Limit::Copied => report.error(at, "the aliases stand for too much"),
+        Limit::Tagged => report.error(at, "too many YAML tags (`!`), or too long ones"),
+        Limit::Fault => report.error(at, "not YAML, and in a way that the parser gave up on"),
     }
 }
 
 fn place(marker: &Marker) -> Place {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Place { line: number(marker.line()), column: number(marker.col()).saturating_add(1) }
-}
-
-struct Reader<'a> {
-    text: &'a str,
-    /// The byte offset of each character, and of the end.
-    offsets: Vec<usize>,
-    report: &'a mut Report,
-}
-
-impl Reader<'_> {
-    /// `yaml` as a node. What is empty has the place of its key.
-    fn node(&mut self, yaml: &MarkedYaml<'_>, key: Option<Place>) -> Option<Node> {
-        let at = place(&yaml.span.start);
-        let data = match &yaml.data {
-            YamlData::Value(Scalar::Null) => {
-                let place = key.filter(|_| yaml.span.is_empty()).unwrap_or(at);
-                return Some(Node { place, data: Data::Null });
-            }
-            YamlData::Value(scalar) => Data::Scalar(self.scalar(scalar, yaml)),
-            YamlData::Representation(text, ..) => Data::Scalar(text.clone().into_owned()),
-            YamlData::Sequence(items) => Data::List(items.iter().filter_map(|item| self.node(item, None)).collect()),
-            YamlData::Mapping(mapping) => {
-                Data::Map(mapping.iter().filter_map(|(key, value)| self.entry(key, value)).collect())
-            }
-            YamlData::Tagged(tag, _) => {
-                self.report.error(at, format!("the YAML tag {} means nothing here", quoted(&tag.to_string())));
-                return None;
-            }
-            YamlData::BadValue | YamlData::Alias(_) => {
-                self.report
-                    .error(at, "not YAML: a value that is not of the type that its tag says, or an alias to itself");
-                return None;
-            }
-        };
-        Some(Node { place: at, data })
-    }
-
-    fn entry(&mut self, key: &MarkedYaml<'_>, value: &MarkedYaml<'_>) -> Option<Entry> {
-        let Node { place, data } = self.node(key, None)?;
-        match data {
-            Data::Scalar(key) => {
-                let value = self.node(value, Some(place))?;
-                Some(Entry { key, place, value })
-            }
-            Data::Null | Data::List(_) | Data::Map(_) => {
-                self.report.error(place, format!("a key must be a name, and this is {}", data.kind()));
-                None
-            }
-        }
-    }
-
-    /// A scalar as it was written: the parser has turned `007` into 7.
-    fn scalar(&self, scalar: &Scalar<'_>, yaml: &MarkedYaml<'_>) -> String {
-        let shown = match scalar {
-            Scalar::String(text) => return text.clone().into_owned(),
-            Scalar::Null => String::new(),
-            Scalar::Boolean(value) => value.to_string(),
-            Scalar::Integer(value) => value.to_string(),
-            Scalar::FloatingPoint(value) => value.to_string(),
-        };
-        let written = self
-            .offsets
-            .get(yaml.span.start.index())
-            .zip(self.offsets.get(yaml.span.end.index()))
-            .and_then(|(&start, &end)| self.text.get(start..end)?.split_whitespace().next_back());
-        match written {
-            // An anchor stands before it and is left out; where an alias stands, the text is its name.
-            Some(written) if Scalar::parse_from_cow(written.into()) == *scalar => written.to_owned(),
-            Some(_) | None => shown,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -235,14 +173,19 @@ mod tests {
     fn anchors_and_aliases_stand_for_the_same_thing() {
         assert_eq!(
             shown("a: &x {k: 010}\nb: *x\nc: &y 010\nd: *y\n"),
-            "{a@1:1={k@1:8=010@1:11}@1:4 b@2:1={k@1:8=010@1:11}@2:4 c@3:1=010@3:4 d@4:1=10@4:4}@1:1"
+            "{a@1:1={k@1:8=010@1:11}@1:4 b@2:1={k@1:8=010@1:11}@2:4 c@3:1=010@3:4 d@4:1=010@4:4}@1:1"
         );
     }
 
     #[test]
     fn what_is_not_yaml_is_said_with_its_place() {
         for (text, message) in [
-            ("a: 1\nb: 2\na: 3\n", "3:1: error: this key is given twice in one mapping"),
+            (
+                "a: 1\nb: 2\na: {b: !x c}\n'a': ~\n",
+                "3:1: error: this key is given twice in one mapping, first at 1:1\n\
+                 3:8: error: the YAML tag `!x` means nothing here\n\
+                 4:1: error: this key is given twice in one mapping, first at 1:1",
+            ),
             ("a: *x\n", "1:4: error: this alias has no anchor before it"),
             (
                 "a: !!int x\n",
@@ -284,6 +227,53 @@ mod tests {
     }
 
     #[test]
+    fn levels_count_where_an_alias_stands_too() {
+        let nested = |n: usize, inner: &str| "[".repeat(n) + inner + &"]".repeat(n);
+        assert!(shown(&nested(build::DEEPEST, "")).contains("@1:12"));
+        let text = |n: usize| format!("a: &a {}\nb: &b {}\nc: [*b]\n", nested(4, ""), nested(n, "*a"));
+        assert!(shown(&text(build::DEEPEST - 6)).contains("c@3:1=[[[[[[["));
+        let said = problems(&text(build::DEEPEST - 5));
+        assert_eq!(said, "3:5: error: nested too deeply: more than 12 levels");
+        // What was told before stays told.
+        let said = problems(&format!("a: 1\na: 2\nb: {}", nested(20, "")));
+        assert_eq!(
+            said,
+            "2:1: error: this key is given twice in one mapping, first at 1:1\n\
+             3:15: error: nested too deeply: more than 12 levels"
+        );
+    }
+
+    #[test]
+    fn tags_of_yaml_itself_are_understood_and_no_others() {
+        assert_eq!(
+            shown("[!!str ~, !!null ~, !!int 010, !<tag:yaml.org,2002:str> x, !!seq [], !!map {}, !!bool 'x']"),
+            "[~@1:2 null@1:11 010@1:21 x@1:32 []@1:60 {}@1:70 x@1:80]@1:1"
+        );
+        assert_eq!(
+            problems("[!a b, !!int x, !!str [], !!seq {}, !!set {}]").lines().count(),
+            5,
+            "each is a problem of its own"
+        );
+        // A handle may stand for a long prefix, again and again.
+        let prefix = format!("%TAG !x! tag:{}\n---\n[", "x".repeat(LONGEST / 4));
+        let said = problems(&(prefix + &"!x!a b, ".repeat(LONGEST / 16) + "]"));
+        assert!(said.contains("too many YAML tags"), "{said}");
+    }
+
+    #[test]
+    fn a_file_has_a_bounded_number_of_nodes() {
+        // The list counts, too.
+        let text = |n: usize| "x: [".to_owned() + &"~,".repeat(n) + "]";
+        assert!(shown(&text(build::MOST - 3)).contains("null"));
+        assert!(problems(&text(build::MOST - 2)).contains("more than 65536 keys and values"));
+        for many in ["- ", "? ", "x: 1\n", "[]: x\n", "~: x\n", "- x\n", "--- x\n"] {
+            let mut report = Report::default();
+            drop(read(&many.repeat(LONGEST / many.len()), &mut report));
+            assert!(report.has_errors(), "{many}");
+        }
+    }
+
+    #[test]
     fn anchors_cannot_be_made_to_multiply() {
         let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for i in 1..10 {
@@ -293,6 +283,9 @@ mod tests {
         assert!(problems(&laughs).contains("the aliases stand for too much"), "{}", problems(&laughs));
         let copies = "- &a [x]\n- *a\n".repeat(100);
         assert!(problems(&copies).contains("too many anchors"), "{}", problems(&copies));
+        // One long text is copied but a few times.
+        let long = format!("- &a {}\n{}", "x".repeat(LONGEST / 2), "- *a\n".repeat(90));
+        assert!(problems(&long).contains("the aliases stand for too much"), "{}", problems(&long));
         assert_eq!(problems(&"x".repeat(LONGEST + 1)), "error: the file is longer than 1024 KiB");
     }
 }

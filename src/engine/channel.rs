@@ -74,9 +74,14 @@ impl Channel {
 
     /// Tells what changed in the inputs' health and decides what follows from it. True where another input is on air.
     pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) -> bool {
-        let mut candidates =
-            [Candidate { priority: 0, enabled: false, started: false, raised: CriterionSet::EMPTY, since: at };
-                MAX_INPUTS];
+        let mut candidates = [Candidate {
+            priority: 0,
+            enabled: false,
+            started: false,
+            flowing: false,
+            raised: CriterionSet::EMPTY,
+            since: at,
+        }; MAX_INPUTS];
         for (place, (path, candidate)) in paths[self.inputs.clone()].iter_mut().zip(&mut candidates).enumerate() {
             let input = self.input(place);
             if core::mem::take(&mut path.arrived) {

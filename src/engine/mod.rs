@@ -22,6 +22,7 @@ pub use snapshot::{ChannelSnapshot, InputSnapshot, Snapshot};
 
 use std::collections::VecDeque;
 
+use crate::tr101290::Analyser;
 use crate::transport::WINDOW;
 use crate::units::{ChannelId, InputId, Instant, Span};
 
@@ -296,6 +297,11 @@ impl Engine {
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.queue.pop_front()
+    }
+
+    /// The analyser of an input.
+    pub fn analyser(&self, input: InputId) -> Option<&Analyser> {
+        self.paths.get(input.index()).map(|path| &path.analyser)
     }
 
     /// Copies the state into `snapshot`, which allocates only the first time.

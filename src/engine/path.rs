@@ -235,6 +235,7 @@ impl Path {
             priority: self.priority,
             enabled: self.enabled,
             started: self.started,
+            flowing: !self.silent,
             raised: self.judge.raised(),
             since: self.judge.since(),
         }

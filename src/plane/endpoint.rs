@@ -73,6 +73,11 @@ impl Receiver {
         self.input.local_address()
     }
 
+    /// The time now, on the clock of the datagrams' times.
+    pub fn now(&self) -> Instant {
+        Now::read().instant
+    }
+
     /// What to add to the nanoseconds of the last batch's times to have nanoseconds since the Unix epoch.
     pub fn realtime_offset_ns(&self) -> i64 {
         self.realtime_offset_ns

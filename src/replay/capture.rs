@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::frame::{self, Frame};
 
 /// The buffer that a capture is read through at first; it grows for a longer record.
-const BUFFER: usize = 1 << 18;
+const BUFFER: usize = 1 << 16;
 /// The longest record that is believed. Real ones end at 256 KiB, the largest snap length of tcpdump and Wireshark.
 const LONGEST_RECORD: usize = 1 << 24;
 const NANOS: i64 = 1_000_000_000;

@@ -3,7 +3,6 @@
 //! The order of the keys is fixed, and times have three to six decimals, so that journals of the same events are the
 //! same text.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use serde_json::ser::Formatter;
 
 use crate::config::Plan;
 use crate::engine::{Event, InputState, MAX_INPUTS, Setting, What};
-use crate::units::{ChannelId, InputId, Instant};
+use crate::units::{ChannelId, InputId, Instant, Ticks27M};
 
 /// The names that an engine's numbers stand for.
 #[derive(Clone, Debug, Default)]
@@ -185,8 +184,9 @@ impl<'a> Line<'a> {
                 ("switch", None, Some(detail))
             }
             What::ClockStep { input, pid, ticks } => {
-                let detail = Detail::ClockStep { pid: pid.value(), step_ms: milliseconds(ticks) };
-                ("clock_step", Some(input), Some(detail))
+                let step = Ticks27M::span(ticks.unsigned_abs()).millis();
+                let step_ms = if ticks < 0 { -step } else { step };
+                ("clock_step", Some(input), Some(Detail::ClockStep { pid: pid.value(), step_ms }))
             }
             What::Muted => ("muted", None, None),
             What::Unmuted => ("unmuted", None, None),
@@ -215,13 +215,6 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Ticks of 27 MHz in milliseconds.
-#[allow(clippy::cast_precision_loss)]
-fn milliseconds(ticks: i64) -> f64 {
-    // half the wrap of a PCR is below 2^42, which an f64 holds exactly
-    ticks as f64 / 27_000.0
-}
-
 fn set(setting: Setting) -> Detail<'static> {
     match setting {
         Setting::Held => Detail::Set { setting: "held" },
@@ -243,37 +236,10 @@ impl Formatter for Decimals {
     }
 }
 
-/// A Unix time in nanoseconds as RFC 3339 writes it, in UTC, to the microsecond.
+/// A Unix time in nanoseconds as RFC 3339 writes it, in UTC, to the microsecond (rounded down).
 pub fn rfc3339(nanos: i64) -> String {
-    let micros = nanos.div_euclid(1_000);
-    let seconds = micros.div_euclid(1_000_000);
-    let (year, month, day) = date(seconds.div_euclid(86_400));
-    let second = seconds.rem_euclid(86_400);
-    let mut text = String::new();
-    let _ = write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-        micros.rem_euclid(1_000_000)
-    );
-    text
-}
-
-/// The Gregorian date of a day counted from 1970-01-01. Years are taken to begin in March, so that the leap day is the
-/// last of its year and the lengths of the months follow one rule.
-fn date(day: i64) -> (i64, i64, i64) {
-    const CYCLE: i64 = 146_097; // days in 400 years
-    let day = day + 719_468; // from 0000-03-01
-    let cycle = day.div_euclid(CYCLE);
-    let day = day.rem_euclid(CYCLE);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153; // March is 0
-    let of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (cycle * 400 + year + later, month, of_month)
+    let time = jiff::Timestamp::from_microsecond(nanos.div_euclid(1_000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{time:.6}")
 }
 
 #[cfg(test)]
@@ -281,7 +247,7 @@ mod tests {
     use super::*;
     use crate::engine::{Kind, Reason, Switch};
     use crate::health::Criterion;
-    use crate::units::Span;
+    use crate::units::{Pid, Span};
 
     fn names() -> Names {
         let mut names = Names::default();
@@ -337,6 +303,10 @@ mod tests {
             (
                 What::Cleared { input, criterion: Criterion::InputLoss },
                 r#","input":"main","event":"cleared","criterion":"input_loss"}"#,
+            ),
+            (
+                What::ClockStep { input, pid: Pid::new(0x100), ticks: -2_700_000 },
+                r#","input":"main","event":"clock_step","pid":256,"step_ms":-100.000}"#,
             ),
             (What::Muted, r#","event":"muted"}"#),
             (What::Unmuted, r#","event":"unmuted"}"#),

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock. Time comes out of the capture (or, for a file of TS packets, out of its PCRs), so the
 //! same input gives the same bytes.
+pub mod analyse;
 pub mod capture;
 pub mod drive;
 mod frame;

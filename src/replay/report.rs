@@ -181,9 +181,9 @@ impl From<crate::transport::Figures> for TransportReport {
 }
 
 impl Report {
-    /// Whether no indicator was raised at all.
+    /// Whether no indicator of the first priority was raised.
     pub fn is_clean(&self) -> bool {
-        self.indicators.iter().all(|(_, report)| report.count == 0 && !report.state)
+        self.indicators.iter().all(|(_, report)| report.priority != 1 || report.count == 0 && !report.state)
     }
 }
 

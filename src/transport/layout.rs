@@ -91,17 +91,17 @@ fn rtp_header(datagram: &[u8]) -> Option<(Rtp, usize, usize)> {
     (start < end).then_some((rtp, start, end))
 }
 
-/// Finds packets in bytes that are no whole number of them: from the first offset at which every packet that should begin
-/// does begin with a sync byte, two at least, or one at the very start.
+/// Finds packets in bytes that are no whole number of them: from the first offset at which every packet that is whole begins
+/// with a sync byte, two at least: one alone could be anything that has a `G` in it. What is left over behind them may be
+/// anything.
 #[cold]
 fn search(bytes: &[u8]) -> Option<(u16, u16, u8)> {
     for (stride, size) in [(188u16, PACKET_SIZE), (204, CODED_SIZE)] {
         for offset in 0..size.min(bytes.len()) {
-            let mut begins = bytes[offset..].iter().step_by(size);
             let last = (bytes.len() - offset).checked_sub(PACKET_SIZE).map(|room| room / size + 1);
             let Some(packets) = last else { break };
-            let count = begins.len();
-            if begins.all(|&b| b == SYNC_BYTE) && (count > 1 || offset == 0) {
+            let whole = bytes[offset..].iter().step_by(size).take(packets).all(|&b| b == SYNC_BYTE);
+            if whole && packets > 1 {
                 return Some((u16::try_from(offset).ok()?, stride, u8::try_from(packets).ok()?));
             }
         }
@@ -154,6 +154,11 @@ mod tests {
         let raw = packets(7, 188);
         assert_eq!(read(&raw[..1000], Framing::Auto).map(|l| (l.offset, l.packets, l.odd)), Some((0, 5, true)));
         assert_eq!(read(&raw[100..], Framing::Auto).map(|l| (l.offset, l.packets, l.odd)), Some((88, 6, true)));
+        let more = [raw.as_slice(), &[1, 2, 3]].concat();
+        assert_eq!(read(&more, Framing::Auto).map(|l| (l.offset, l.packets, l.odd)), Some((0, 7, true)));
+        assert_eq!(read(&more[..190], Framing::Auto), None);
+        let one = [&raw[..188], b"HTTP/1.1 200 OK\r\n\r\n"].concat();
+        assert_eq!(read(&one, Framing::Auto), None, "one packet, and then no other");
         let cut = rtp(&[], 0x80, &raw[..1300]);
         assert_eq!(read(&cut, Framing::Auto).map(|l| (l.offset, l.packets, l.odd)), Some((12, 6, true)));
     }

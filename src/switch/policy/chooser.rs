@@ -24,6 +24,8 @@ pub struct Candidate {
     pub enabled: bool,
     /// Whether anything has come from it.
     pub started: bool,
+    /// Whether anything came since it was last found to be silent.
+    pub flowing: bool,
     /// What is wrong with it.
     pub raised: CriterionSet,
     /// When it last became healthy or unhealthy.
@@ -33,6 +35,16 @@ pub struct Candidate {
 impl Candidate {
     const fn is_healthy(&self) -> bool {
         self.enabled && self.started && self.raised.is_empty()
+    }
+
+    /// How grave its faults are. That it was silent a while ago is the least of them.
+    fn gravity(&self) -> u8 {
+        if !self.started || !self.flowing {
+            return LOST;
+        }
+        let mut others = self.raised;
+        others.remove(Criterion::InputLoss);
+        others.gravity().max(u8::from(!self.raised.is_empty()))
     }
 }
 
@@ -47,6 +59,8 @@ pub enum Why {
     Failback,
     /// None is healthy, and this is the least bad.
     LeastBad,
+    /// None was healthy, and now this is.
+    Recovery,
     /// A person took it.
     Take,
     /// The one on air may no longer be chosen.
@@ -54,13 +68,14 @@ pub enum Why {
 }
 
 impl Why {
-    /// The name in the journal: a criterion's own, or `start`, `failback`, `least_bad`, `take`, `disabled`.
+    /// The name in the journal: a criterion's own, or `start`, `failback`, `least_bad`, `recovery`, `take`, `disabled`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Unhealthy(criterion) => criterion.name(),
             Self::Failback => "failback",
             Self::LeastBad => "least_bad",
+            Self::Recovery => "recovery",
             Self::Take => "take",
             Self::Disabled => "disabled",
         }
@@ -70,7 +85,7 @@ impl Why {
     pub const fn is_planned(self) -> bool {
         match self {
             Self::Start | Self::Failback | Self::Take => true,
-            Self::Unhealthy(_) | Self::LeastBad | Self::Disabled => false,
+            Self::Unhealthy(_) | Self::LeastBad | Self::Recovery | Self::Disabled => false,
         }
     }
 }
@@ -165,8 +180,9 @@ impl Chooser {
     /// What should be done, by what is known now. The decision is taken to be carried out.
     pub fn decide(&mut self, now: Instant, candidates: &[Candidate]) -> Option<Decision> {
         self.due = Instant::NEVER;
+        let none_was = self.none_healthy_since.is_some();
         self.watch_loss(now, candidates);
-        let decision = self.choose(now, candidates)?;
+        let decision = self.choose(now, none_was, candidates)?;
         if !matches!(decision.why, Why::Take | Why::Start) && self.settings.max_per_minute > 0 {
             if self.automatic.len() == usize::from(self.settings.max_per_minute) {
                 self.automatic.pop_front();
@@ -195,7 +211,7 @@ impl Chooser {
         }
     }
 
-    fn choose(&mut self, now: Instant, candidates: &[Candidate]) -> Option<Decision> {
+    fn choose(&mut self, now: Instant, none_was: bool, candidates: &[Candidate]) -> Option<Decision> {
         if let Some(held) = self.held {
             return (self.active != Some(held)).then_some(Decision { to: held, why: Why::Take });
         }
@@ -217,18 +233,22 @@ impl Chooser {
         }
         let why = match current.raised.iter().next() {
             _ if !current.enabled => Why::Disabled,
+            _ if none_was => Why::Recovery,
             Some(criterion) => Why::Unhealthy(criterion),
             None => Why::Start,
         };
-        let lost = !current.enabled || current.raised.gravity() >= LOST || current.raised.is_empty();
+        let lost = !current.enabled || current.gravity() >= LOST || current.raised.is_empty();
         if !lost && !self.may_switch(now) {
             return None;
         }
         if let Some(to) = self.best(candidates, Candidate::is_healthy) {
             return Some(Decision { to, why });
         }
+        if self.is_muted(now) {
+            return None;
+        }
         let (to, least) = self.least_bad(candidates)?;
-        let better = !current.enabled || least < current.raised.gravity();
+        let better = !current.enabled || least < current.gravity();
         (to != active && better).then_some(Decision { to, why: Why::LeastBad })
     }
 
@@ -243,7 +263,7 @@ impl Chooser {
             }
             _ => self.best(candidates, Candidate::is_healthy).or_else(|| {
                 // none is healthy: the least bad of those that send anything
-                let sending = |c: &Candidate| c.enabled && c.started && c.raised.gravity() < LOST;
+                let sending = |c: &Candidate| c.enabled && c.gravity() < LOST;
                 candidates.iter().any(sending).then(|| self.least_bad(candidates)).flatten().map(|(to, _)| to)
             })?,
         };
@@ -304,9 +324,8 @@ impl Chooser {
 
     /// The input whose faults are of the lowest priority, and their gravity.
     fn least_bad(&self, candidates: &[Candidate]) -> Option<(usize, u8)> {
-        let gravity = |c: &Candidate| if c.started { c.raised.gravity() } else { LOST };
         let enabled = candidates.iter().enumerate().filter(|(_, c)| c.enabled);
-        enabled.rev().max_by_key(|(_, c)| (u8::MAX - gravity(c), c.priority)).map(|(i, c)| (i, gravity(c)))
+        enabled.rev().max_by_key(|(_, c)| (u8::MAX - c.gravity(), c.priority)).map(|(i, c)| (i, c.gravity()))
     }
 }
 
@@ -322,7 +341,8 @@ mod tests {
     }
 
     fn candidate(priority: i32) -> Candidate {
-        Candidate { priority, enabled: true, started: true, raised: CriterionSet::EMPTY, since: Instant::ZERO }
+        let raised = CriterionSet::EMPTY;
+        Candidate { priority, enabled: true, started: true, flowing: true, raised, since: Instant::ZERO }
     }
 
     fn raised(criterion: Criterion) -> CriterionSet {
@@ -349,6 +369,7 @@ mod tests {
         fn set(&mut self, input: usize, criterion: Option<Criterion>, ms: u32) {
             self.inputs[input].raised = criterion.map_or(CriterionSet::EMPTY, raised);
             self.inputs[input].since = at(ms);
+            self.inputs[input].flowing = criterion != Some(Criterion::InputLoss);
         }
     }
 
@@ -364,6 +385,21 @@ mod tests {
         assert_eq!(bench.decide(1), None);
         assert_eq!(bench.chooser.deadline(), at(500));
         assert_eq!(bench.decide(500), Some((BACKUP, Why::Start)));
+    }
+
+    #[test]
+    fn a_feed_that_begins_late_is_on_air_at_once_though_it_is_not_healthy_yet() {
+        let mut bench = Bench::new(Settings::default());
+        for input in &mut bench.inputs {
+            (input.started, input.flowing, input.raised) = (false, false, raised(Criterion::InputLoss));
+        }
+        assert_eq!(bench.decide(2_000), None);
+        (bench.inputs[BACKUP].started, bench.inputs[BACKUP].flowing) = (true, true);
+        assert_eq!(bench.decide(2_001), Some((BACKUP, Why::Start)));
+        (bench.inputs[MAIN].started, bench.inputs[MAIN].flowing) = (true, true);
+        assert_eq!(bench.decide(2_002), None, "no better than the one on air");
+        bench.inputs[MAIN].raised = CriterionSet::EMPTY;
+        assert_eq!(bench.decide(7_002), Some((MAIN, Why::Recovery)));
     }
 
     #[test]
@@ -432,6 +468,8 @@ mod tests {
         assert_eq!(bench.decide(3), None);
         bench.set(BACKUP, Some(Criterion::PmtError2), 4);
         assert_eq!(bench.decide(4), None, "no worse than the other: stay");
+        bench.set(MAIN, None, 5);
+        assert_eq!(bench.decide(5), Some((MAIN, Why::Recovery)));
     }
 
     #[test]
@@ -471,6 +509,8 @@ mod tests {
         bench.decide(100);
         assert_eq!(bench.chooser.deadline(), at(1_100));
         assert!(!bench.chooser.is_muted(at(1_099)) && bench.chooser.is_muted(at(1_100)));
+        bench.set(BACKUP, Some(Criterion::PatError2), 1_500);
+        assert_eq!(bench.decide(1_500), None, "nothing is sent, so nothing is better");
         bench.set(BACKUP, None, 2_000);
         assert_eq!(bench.decide(2_000).map(|d| d.0), Some(BACKUP));
         assert!(!bench.chooser.is_muted(at(2_000)));

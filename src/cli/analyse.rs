@@ -1,0 +1,190 @@
+//! `changeover analyse`: what is in a stream, and what is wrong with it.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use changeover::config::{Endpoint, InputPlan, Scheme};
+use changeover::plane::{Interfaces, Receiver};
+use changeover::replay::analyse::{AnalyseError, Monitor, capture, file};
+use changeover::replay::capture::{Capture, CaptureError};
+use changeover::replay::report::{Report, coloured, table};
+use changeover::transport::Framing;
+use changeover::units::{BitRate, Instant, Span};
+use console::Term;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Status;
+use super::output::{complain, print};
+
+/// The receive buffer of a network source in bytes, where its URL names none.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// How often the table on the terminal is drawn anew, and joins are looked after.
+const REFRESH: Span = Span::from_secs(1);
+/// How long one wait for datagrams may be: absences are raised at most this late on the terminal, though at their time.
+const WAIT: Span = Span::from_millis(5);
+
+/// Analyse a stream: TR 101 290, programs, PIDs and rates.
+///
+/// The source is a URL (udp:// or rtp://, multicast is joined), a file of TS packets (188, 192 or 204 bytes, which it
+/// finds out by itself), or a capture (pcap or pcapng). A file is read in its own PCR time, a capture in that of its
+/// time stamps. A network source is analysed until Ctrl-C, or for --seconds.
+///
+/// Exit status 1 says that an indicator of the first priority was raised.
+#[derive(clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  changeover analyse recording.ts
+  changeover analyse 'udp://239.1.1.1:5000?iface=eth1'
+  changeover analyse 'rtp://239.1.1.1:5000?iface=eth1&source=10.0.0.5' --seconds 60 --json
+  changeover analyse incident.pcapng --flow 239.1.1.1:5000
+  changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'")]
+pub(super) struct Arguments {
+    /// A URL, a file of TS packets, or a capture
+    source: String,
+    /// One JSON object in place of the table
+    #[arg(long)]
+    json: bool,
+    /// Stop after this many seconds (a network source only)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: Option<u32>,
+    /// The rate of a file that has no PCR to tell its time by, in bits a second
+    #[arg(long, value_name = "RATE", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    bit_rate: u64,
+    /// Which flow of a capture, by its destination
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    flow: Option<SocketAddr>,
+}
+
+pub(super) fn analyse(arguments: &Arguments) -> Status {
+    let report = if arguments.source.contains("://") {
+        network(arguments)
+    } else {
+        stored(arguments, Path::new(&arguments.source))
+    };
+    let report = match report {
+        Ok(report) => report,
+        Err(status) => return status,
+    };
+    let text = if arguments.json {
+        match serde_json::to_string(&report) {
+            Ok(text) => text + "\n",
+            Err(error) => {
+                complain(format_args!("changeover: {error}"));
+                return Status::Unavailable;
+            }
+        }
+    } else {
+        drawn(&report)
+    };
+    match print(&text) {
+        Ok(()) if report.is_clean() => Status::Done,
+        Ok(()) => Status::No,
+        Err(status) => status,
+    }
+}
+
+fn drawn(report: &Report) -> String {
+    if console::colors_enabled() { coloured(report) } else { table(report) }
+}
+
+/// A file of packets, or a capture where it begins like one.
+fn stored(arguments: &Arguments, path: &Path) -> Result<Report, Status> {
+    let bar = progress_bar(path);
+    let result = match Capture::open(path) {
+        Ok(_) => capture(path, arguments.flow, |frames| bar.set_message(format!("{frames} frames"))),
+        Err(CaptureError::Format { .. }) => file(path, BitRate(arguments.bit_rate), |at, size| {
+            if let Some(size) = size {
+                bar.set_length(size);
+            }
+            bar.set_position(at);
+        }),
+        Err(error) => Err(error.into()),
+    };
+    bar.finish_and_clear();
+    result.map_err(|error| {
+        complain(format_args!("changeover: {error}"));
+        match error {
+            AnalyseError::Flow(_) => Status::Usage,
+            AnalyseError::Source(_) | AnalyseError::Capture(_) => Status::Unavailable,
+        }
+    })
+}
+
+/// On standard error, and only where that is a terminal.
+fn progress_bar(path: &Path) -> ProgressBar {
+    let bar = ProgressBar::new(PathBuf::from(path).metadata().map_or(0, |m| m.len()));
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn network(arguments: &Arguments) -> Result<Report, Status> {
+    let endpoint = Endpoint::parse(&arguments.source).map_err(|error| {
+        complain(format_args!("changeover: {error}"));
+        Status::Usage
+    })?;
+    let framing = match endpoint.scheme {
+        Scheme::Udp => Framing::Auto,
+        Scheme::Rtp => Framing::Rtp,
+    };
+    let plan = InputPlan {
+        name: "source".to_owned(),
+        url: arguments.source.clone(),
+        address: endpoint.address,
+        interface: endpoint.interface,
+        sources: endpoint.sources,
+        receive_buffer: endpoint.buffer.unwrap_or(RECEIVE_BUFFER),
+        domain: None,
+    };
+    let mut receiver = Receiver::open(&plan).map_err(|error| {
+        complain(format_args!("changeover: {error}"));
+        Status::Unavailable
+    })?;
+    let stop = super::stop::on_signal().map_err(|error| {
+        complain(format_args!("changeover: signals cannot be waited for: {error}"));
+        Status::Unavailable
+    })?;
+    let term = Term::stdout();
+    let live = !arguments.json && io::stdout().is_terminal();
+    let mut monitor = Monitor::new(framing);
+    let started = receiver.now();
+    let until = arguments.seconds.map_or(Instant::NEVER, |seconds| started + Span::from_secs(seconds));
+    let (mut draw_at, mut lines) = (started + REFRESH, 0);
+    loop {
+        receiver.recv_batch(WAIT, |payload, at| monitor.datagram(at, payload));
+        let now = receiver.now();
+        if !monitor.is_empty() {
+            monitor.advance(now);
+        }
+        if now >= until || stop.is_set() {
+            break;
+        }
+        if now < draw_at {
+            continue;
+        }
+        draw_at = now + REFRESH;
+        if let Ok(interfaces) = Interfaces::read() {
+            receiver.refresh(&interfaces);
+        }
+        if live {
+            let text = drawn(&monitor.report());
+            let _ = term.clear_last_lines(lines);
+            lines = text.lines().count();
+            print(&text)?;
+        }
+    }
+    if live {
+        let _ = term.clear_last_lines(lines);
+    }
+    if monitor.is_empty() {
+        let seconds = Duration::from_nanos(receiver.now().since(started).nanos().unsigned_abs()).as_secs();
+        complain(format_args!(
+            "changeover: nothing came from {} in {seconds} s: is the group right, and the interface?",
+            arguments.source
+        ));
+    }
+    Ok(monitor.report())
+}
