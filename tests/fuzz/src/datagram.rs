@@ -37,11 +37,11 @@ const REST: Span = Span::from_millis(200);
 pub fn setup() -> Setup {
     let limits = Limits::of(Profile::Strict);
     let plain = InputSetup { capacity: 64, ..InputSetup::default() };
-    let rtp = InputSetup { framing: Framing::Rtp, priority: -1, limits, ..plain.clone() };
+    let rtp = InputSetup { framing: Framing::Rtp, priority: -1, limits, ..plain };
     let failback = Failback::Auto { after: Span::from_millis(20) };
     let quick = Policy { failback, dwell: Span::ZERO, max_per_minute: 0, ..Policy::default() };
     let delayed = ChannelSetup {
-        inputs: vec![InputSetup { limits, ..plain.clone() }, rtp.clone()],
+        inputs: vec![InputSetup { limits, ..plain }, rtp.clone()],
         policy: quick,
         delay: Span::from_millis(50),
         gather: GatherSetup::default(),
