@@ -17,6 +17,8 @@ use changeover::units::{InputId, Instant, Span, Ticks27M};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const DATAGRAM: usize = 7 * 188;
+/// Datagrams that each input gets before time counts: 200 ms.
+const WARM_UP: usize = 152;
 
 /// Datagrams of one feed and when the last packet of each is there.
 fn traffic(datagrams: usize) -> Vec<(Instant, [u8; DATAGRAM])> {
@@ -88,12 +90,15 @@ impl Run {
     }
 }
 
-/// The engine is made anew for each round, outside the time.
+/// The engine is made anew for each round, outside the time, and fed until its delay lines are full and its memory is
+/// there.
 #[allow(clippy::disallowed_methods)]
 fn timed(rounds: u64, setup: &Setup, traffic: &[(Instant, [u8; DATAGRAM])]) -> Duration {
     let mut total = Duration::ZERO;
     for _ in 0..rounds {
         let mut run = Run::new(setup);
+        let (before, traffic) = traffic.split_at(WARM_UP);
+        run.feed(before);
         let started = std::time::Instant::now();
         run.feed(traffic);
         total += started.elapsed();
@@ -106,8 +111,8 @@ fn engine(c: &mut Criterion) {
     for (unit, per_datagram) in [("packets", 7), ("datagrams", 1)] {
         let mut group = c.benchmark_group(format!("engine, {unit}"));
         group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
-        for (channels, datagrams) in [(1, 7_600), (100, 380)] {
-            let traffic = traffic(datagrams);
+        for (channels, datagrams) in [(1, 7_600), (100, 760)] {
+            let traffic = traffic(WARM_UP + datagrams);
             for delay in [0, 100] {
                 let setup = setup(channels, Span::from_millis(delay));
                 group.throughput(Throughput::Elements((datagrams * channels * 2 * per_datagram) as u64));

@@ -66,7 +66,9 @@ impl Bench {
         self.sent += self.rig.sent.drain(..).map(|(_, bytes)| bytes.len() as u64 / 188).sum::<u64>();
         self.rig.rtp.clear();
         let packets = packets_of(bytes, Framing::Auto);
-        assert_eq!(packets.len(), bytes.len() / 188);
+        // one packet is only believed in a length of its own
+        let room = bytes.len() / 188;
+        assert_eq!(packets.len(), if room == 1 && ![188, 204].contains(&bytes.len()) { 0 } else { room });
         self.datagrams += 1;
         self.packets += packets.len() as u64;
         self.foreign += u64::from(packets.is_empty());
@@ -182,7 +184,7 @@ struct Line {
 impl Line {
     fn new(input: u16, random: &mut Random) -> Self {
         let settings = Settings {
-            bit_rate: 2_000_000,
+            bit_rate: 1_000_000,
             seed: u64::from(input) + 1,
             start: Ticks27M(random.below(Ticks27M::WRAP)),
             ..Settings::default()
@@ -347,12 +349,11 @@ impl Scene {
         self.rig.command(command);
     }
 
-    /// What holds whatever came.
-    fn check(&mut self) {
+    /// What holds whatever came. Returns how many packets were sent, and how many switches and steps there were.
+    fn check(&mut self) -> [u64; 3] {
         let seed = self.seed;
         assert_no_slot_is_missing(&mut self.rig);
         let packets = self.rig.packets();
-        assert!(packets.len() > 1_000, "seed {seed}: {} packets", packets.len());
         let strange = packets.iter().position(|p| !self.came.contains(&essence(p)));
         assert_eq!(strange, None, "seed {seed}: the first packet that no input had");
         let sequences: Vec<u16> = self.rig.rtp.iter().map(|h| u16::from_be_bytes([h[2], h[3]])).collect();
@@ -360,7 +361,7 @@ impl Scene {
         let snapshot = self.rig.snapshot();
         assert_eq!(snapshot.events_lost, 0, "seed {seed}");
         assert_eq!(snapshot.channels[0].packets, packets.len() as u64, "seed {seed}");
-        self.check_events();
+        let [switches, steps] = self.check_events();
         if self.faults == Faults::Whole {
             let output = analyse(&packets);
             for indicator in [Indicator::ContinuityCountError, Indicator::PcrDiscontinuityIndicatorError] {
@@ -368,15 +369,16 @@ impl Scene {
                 assert_eq!(errors(&output, indicator), 0, "seed {seed}: {} at {first:?}", indicator.name());
             }
         }
+        [packets.len() as u64, switches, steps]
     }
 
     /// The events alone tell what the snapshot says, so none is missing; and a step of a PCR is told where it was
     /// signalled.
-    fn check_events(&self) {
+    fn check_events(&self) -> [u64; 2] {
         let seed = self.seed;
         let snapshot = self.rig.snapshot();
         let mut raised: HashMap<InputId, CriterionSet> = HashMap::new();
-        let (mut active, mut switches, mut muted, mut steps) = (None, 0, false, 0);
+        let (mut active, mut switches, mut muted, mut steps) = (None, 0, false, 0u64);
         let mut last = Instant::ZERO;
         for event in &self.rig.events {
             assert!(event.at >= last, "seed {seed}: events are in order");
@@ -412,19 +414,23 @@ impl Scene {
         if self.faults == Faults::Whole {
             // a feed of its own never sets it
             let packets = self.rig.packets();
-            let signalled = packets.iter().filter(|p| Packet::new(p).discontinuity_indicator()).count();
+            let signalled = packets.iter().filter(|p| Packet::new(p).discontinuity_indicator()).count() as u64;
             assert_eq!(signalled, steps, "seed {seed}: steps that were sent and steps that were told");
-            assert!(switches > 5 && steps > 3, "seed {seed}: {switches} switches, {steps} steps");
         }
+        [switches, steps]
     }
 }
 
 fn run(seeds: impl Iterator<Item = u64>, faults: Faults) {
+    let mut totals = [0; 3];
     for seed in seeds {
         let mut scene = Scene::new(seed, faults);
         scene.run(Instant::ZERO + Span::from_secs(30));
-        scene.check();
+        totals.iter_mut().zip(scene.check()).for_each(|(total, n)| *total += n);
     }
+    let [packets, switches, steps] = totals;
+    println!("{packets} packets, {switches} switches, {steps} steps");
+    assert!(packets > 30_000 && switches > 25 && steps > 25, "too little came of it: {totals:?}");
 }
 
 /// Seeds at which something was found once.
@@ -432,10 +438,10 @@ const FOUND: [u64; 0] = [];
 
 #[test]
 fn the_output_is_right_whatever_happens_to_whole_feeds() {
-    run(FOUND.into_iter().chain(1..=8), Faults::Whole);
+    run(FOUND.into_iter().chain(1..=6), Faults::Whole);
 }
 
 #[test]
 fn the_output_is_made_of_the_inputs_whatever_happens_to_broken_feeds() {
-    run(FOUND.into_iter().chain(101..=108), Faults::Broken);
+    run(FOUND.into_iter().chain(101..=106), Faults::Broken);
 }

@@ -4,6 +4,7 @@
 //! - The same calls give the same datagrams, bytes and events, whoever makes them: the live plane or a replay.
 //! - Whatever falls due by time passing does so at its own time and in order, however late [`Engine::advance`] is called.
 
+mod agenda;
 mod channel;
 mod event;
 mod gather;
@@ -26,6 +27,7 @@ use crate::tr101290::Analyser;
 use crate::transport::WINDOW;
 use crate::units::{ChannelId, InputId, Instant, Span};
 
+use agenda::Agenda;
 use channel::Channel;
 use path::Path;
 
@@ -49,8 +51,8 @@ pub struct Engine {
     /// The channel of each input.
     channel_of: Vec<usize>,
     /// When each input has something to do, and each channel.
-    input_due: Vec<Instant>,
-    channel_due: Vec<Instant>,
+    input_due: Agenda,
+    channel_due: Agenda,
     now: Instant,
 }
 
@@ -92,8 +94,8 @@ impl Engine {
             slots: Slots::new(u32::try_from(frames).unwrap_or(u32::MAX)),
             outbox: Outbox::new(OUTBOX),
             events: Events { queue: VecDeque::with_capacity(EVENTS), lost: 0 },
-            input_due: vec![now; paths.len()],
-            channel_due: vec![now; channels.len()],
+            input_due: Agenda::new(paths.len(), now),
+            channel_due: Agenda::new(channels.len(), now),
             paths,
             channels,
             channel_of,
@@ -174,20 +176,19 @@ impl Engine {
     fn refresh_input(&mut self, i: usize) {
         let path = &self.paths[i];
         let line = if self.channels[self.channel_of[i]].active() == Some(i) { path.line_due() } else { Instant::NEVER };
-        self.input_due[i] = path.deadline().min(line);
+        self.input_due.set(i, path.deadline().min(line));
     }
 
     #[inline]
     fn refresh_channel(&mut self, c: usize) {
         let channel = &self.channels[c];
-        self.channel_due[c] = channel.chooser.deadline().min(channel.gather.deadline());
+        self.channel_due.set(c, channel.chooser.deadline().min(channel.gather.deadline()));
     }
 
     /// When [`Engine::advance`] has something to do, [`Instant::NEVER`] if only a datagram can change anything.
     #[inline]
     pub fn deadline(&self) -> Instant {
-        let earliest = |due: &[Instant]| due.iter().copied().min().unwrap_or(Instant::NEVER);
-        earliest(&self.input_due).min(earliest(&self.channel_due))
+        self.input_due.earliest().min(self.channel_due.earliest())
     }
 
     /// Lets time pass until `now`: everything that falls due happens at its own time and in order. Where the outbox
@@ -195,21 +196,23 @@ impl Engine {
     pub fn advance<F: Frames>(&mut self, frames: &mut F, now: Instant) {
         loop {
             let due = self.deadline();
-            if due > now || !self.outbox.has_room() {
+            if due > now || due == Instant::NEVER || !self.outbox.has_room() {
                 break;
             }
             self.now = self.now.max(due);
             let at = self.now;
-            if let Some(c) = self.channel_due.iter().position(|&d| d == due) {
+            if self.channel_due.earliest() == due {
+                let c = self.channel_due.first();
                 self.fire_channel(c, frames, at);
-                if self.channel_due[c] <= due && self.outbox.has_room() {
-                    self.channel_due[c] = at + STUCK;
+                if self.channel_due.due(c) <= due && self.outbox.has_room() {
+                    self.channel_due.set(c, at + STUCK);
                 }
-            } else if let Some(i) = self.input_due.iter().position(|&d| d == due) {
+            } else {
+                let i = self.input_due.first();
                 self.paths[i].advance(frames, at, &mut self.slots);
                 self.after(i, frames, at);
-                if self.input_due[i] <= due && self.outbox.has_room() {
-                    self.input_due[i] = at + STUCK;
+                if self.input_due.due(i) <= due && self.outbox.has_room() {
+                    self.input_due.set(i, at + STUCK);
                 }
             }
         }

@@ -29,19 +29,19 @@ use mpeg2ts_reader::mpegts_crc;
 const INPUTS: u16 = 4;
 const UNITS: [Span; 4] = [Span::from_micros(10), Span::from_millis(1), Span::from_millis(20), Span::from_millis(200)];
 /// The longest that one run lasts: time costs the most of all operations.
-const LONGEST: Instant = Instant::from_nanos(10_000_000_000);
+const LONGEST: Instant = Instant::from_nanos(6_000_000_000);
 /// By then every delay, wait and hold of the setup is over.
-const REST: Span = Span::from_secs(1);
+const REST: Span = Span::from_millis(200);
 
 /// A channel with a delay, RTP put back in order and little patience, and one that passes on at once and may mute.
 pub fn setup() -> Setup {
     let limits = Limits::of(Profile::Strict);
     let plain = InputSetup { capacity: 64, ..InputSetup::default() };
-    let rtp = InputSetup { framing: Framing::Rtp, priority: -1, limits, ..plain.clone() };
+    let rtp = InputSetup { framing: Framing::Rtp, priority: -1, limits, ..plain };
     let failback = Failback::Auto { after: Span::from_millis(20) };
     let quick = Policy { failback, dwell: Span::ZERO, max_per_minute: 0, ..Policy::default() };
     let delayed = ChannelSetup {
-        inputs: vec![InputSetup { limits, ..plain.clone() }, rtp.clone()],
+        inputs: vec![InputSetup { limits, ..plain }, rtp.clone()],
         policy: quick,
         delay: Span::from_millis(50),
         gather: GatherSetup::default(),
