@@ -1,13 +1,20 @@
-//! The shard's side allocates nothing once it has started: ten seconds of traffic with switches in it.
+//! The shard's side allocates nothing once it has started: ten seconds of traffic with switches in it, through the engine in
+//! its own time and through a live shard.
 #![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "traffic has a pace")]
 
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::UdpSocket;
+use std::thread;
+use std::time::{self, Duration};
 
+use changeover::config::{InputPlan, OutputPlan};
 use changeover::engine::{ChannelSetup, Command, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
 use changeover::health::{Criterion, Limit, Limits, PidScope, Raise};
+use changeover::plane::{self, Shard, ShardSetup};
 use changeover::switch::policy::{Failback, Settings as Policy};
 use changeover::synth::Settings;
 use changeover::units::{InputId, Instant, Span};
@@ -49,8 +56,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[test]
-fn the_engine_allocates_nothing_after_start() {
+/// One channel of two inputs that is quick to leave the first and quick to return.
+fn setup() -> Setup {
     let failback = Failback::Auto { after: Span::ZERO };
     let policy = Policy { failback, dwell: Span::ZERO, max_per_minute: 0, ..Policy::default() };
     let mut limits = Limits::default();
@@ -63,13 +70,12 @@ fn the_engine_allocates_nothing_after_start() {
         delay: Span::from_millis(100),
         gather: GatherSetup::default(),
     };
-    let mut engine = Engine::new(&Setup { channels: vec![channel] }, Instant::ZERO);
-    let mut frames = HeapFrames::new(engine.frames_wanted());
-    let mut snapshot = Snapshot::default();
-    engine.snapshot(&mut snapshot);
+    Setup { channels: vec![channel] }
+}
 
-    // the traffic is made beforehand: silence, lost packets and a take in every two seconds
-    let mut traffic: Vec<(Instant, u16, Vec<u8>)> = Vec::new();
+/// Ten seconds of two feeds: in every two, the main is silent once, and both lose datagrams.
+fn traffic() -> Vec<(Instant, u16, Vec<u8>)> {
+    let mut traffic = Vec::new();
     for (input, offset) in [(0, Span::ZERO), (1, Span::from_millis(40))] {
         let mut source = Source::new(Settings::default(), offset);
         loop {
@@ -86,7 +92,65 @@ fn the_engine_allocates_nothing_after_start() {
         }
     }
     traffic.sort_by_key(|t| t.0);
+    traffic
+}
 
+#[test]
+fn a_live_shard_allocates_nothing_after_start() {
+    let free = || UdpSocket::bind("127.0.0.1:0").unwrap();
+    let receiver = free();
+    let addresses = [free(), free()].map(|socket| socket.local_addr().unwrap());
+    let inputs = addresses.map(|address| InputPlan {
+        name: "in".to_owned(),
+        url: format!("udp://{address}"),
+        address,
+        interface: None,
+        sources: Vec::new(),
+        receive_buffer: 1 << 20,
+        domain: None,
+    });
+    let address = receiver.local_addr().unwrap();
+    let url = format!("rtp://{address}");
+    let output = OutputPlan { url, rtp: true, address, interface: None, ttl: 1, dscp: 0 };
+    let (shard, mut handle) = Shard::open(&ShardSetup {
+        name: "shard".to_owned(),
+        engine: setup(),
+        inputs: inputs.to_vec(),
+        outputs: vec![vec![output]],
+        cpu: None,
+    })
+    .unwrap();
+    let running = thread::spawn(move || {
+        ALLOCATIONS.set(Some(0));
+        let stopped = shard.run();
+        (ALLOCATIONS.replace(None).unwrap(), stopped)
+    });
+    let sender = free();
+    let began = time::Instant::now();
+    for (i, (at, input, bytes)) in traffic().iter().enumerate() {
+        let due = Duration::from_nanos(at.nanos().unsigned_abs());
+        thread::sleep(due.saturating_sub(began.elapsed()));
+        sender.send_to(bytes, addresses[usize::from(*input)]).unwrap();
+        if i % 1_000 == 999 {
+            handle.command(plane::Command::Engine(Command::Take(InputId(*input)))).unwrap();
+        }
+        while handle.events.try_recv().is_ok() {}
+    }
+    let switches = handle.snapshot().engine.channels[0].switches;
+    handle.stop();
+    let (allocations, _stopped) = running.join().unwrap();
+    assert_eq!(allocations, 0);
+    assert!(switches >= 5, "{switches}");
+}
+
+#[test]
+fn the_engine_allocates_nothing_after_start() {
+    let mut engine = Engine::new(&setup(), Instant::ZERO);
+    let mut frames = HeapFrames::new(engine.frames_wanted());
+    let mut snapshot = Snapshot::default();
+    engine.snapshot(&mut snapshot);
+
+    let traffic = traffic();
     let (mut sent, mut events) = (0usize, 0u64);
     ALLOCATIONS.set(Some(0));
     for (i, (at, input, bytes)) in traffic.iter().enumerate() {

@@ -83,7 +83,7 @@ pub struct Shard {
 
 /// All that a shard was made of, to be dropped where it holds up nobody.
 #[derive(Debug)]
-pub struct Stopped(#[expect(dead_code, reason = "kept to be dropped elsewhere")] Box<Shard>);
+pub struct Stopped(#[expect(dead_code, reason = "kept to be dropped elsewhere")] Shard);
 
 /// The engine, its memory and its way out.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl Shard {
             received = self.round(ready, &now);
         }
         self.tell(&now);
-        Stopped(Box::new(self))
+        Stopped(self)
     }
 
     /// How long to wait for datagrams.
