@@ -291,7 +291,8 @@ mod tests {
         for range in [0..4_003, 3_600..6_000, 6_200..8_000] {
             cut.cut();
             for mut packet in all[range].iter().copied() {
-                cut.restamp(&mut packet);
+                let counter = cut.counter(crate::ts::Outline::of(crate::ts::Packet::new(&packet)));
+                cut.restamp(&mut packet, counter);
                 output.push(packet);
             }
         }

@@ -12,7 +12,6 @@ use super::snapshot::ChannelSnapshot;
 use crate::health::{Change, Criterion, CriterionSet};
 use crate::switch::cut::Cut;
 use crate::switch::policy::{Candidate, Chooser, Decision, Why};
-use crate::ts::{PACKET_SIZE, SYNC_BYTE};
 use crate::units::{ChannelId, InputId, Instant};
 
 use super::Events;
@@ -140,20 +139,23 @@ impl Channel {
         while outbox.has_room() {
             let Some(packets) = paths[active].next_due(now) else { return };
             if !self.muted {
-                for offset in packets.offsets() {
-                    let frame = frames.frame_mut(packets.slot);
-                    let packet = frame.get_mut(usize::from(offset)..).and_then(|rest| rest.first_chunk_mut());
-                    let Some(packet) = packet.filter(|p: &&mut [u8; PACKET_SIZE]| p[0] == SYNC_BYTE) else {
+                for (offset, outline) in packets.outlines() {
+                    if !outline.is_synchronised() {
                         self.unsynchronised += 1;
                         continue;
-                    };
-                    let step = self.cut.restamp(packet);
+                    }
                     if self.pending.is_some() {
                         self.complete(now, paths, events);
                     }
-                    if let Some(step) = step {
-                        let input = self.input(active - self.inputs.start);
-                        self.event(now, What::ClockStep { input, pid: step.pid, ticks: step.ticks }, events);
+                    let counter = self.cut.counter(outline);
+                    if counter != outline.continuity_counter() || outline.has_pcr() {
+                        let frame = frames.frame_mut(packets.slot);
+                        let bytes = frame.get_mut(usize::from(offset)..).and_then(|rest| rest.first_chunk_mut());
+                        let step = bytes.and_then(|bytes| self.cut.restamp(bytes, counter));
+                        if let Some(step) = step {
+                            let input = self.input(active - self.inputs.start);
+                            self.event(now, What::ClockStep { input, pid: step.pid, ticks: step.ticks }, events);
+                        }
                     }
                     self.gather.push(packets.slot, offset, now, slots, outbox);
                     self.packets += 1;

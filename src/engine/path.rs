@@ -4,22 +4,26 @@ use std::collections::VecDeque;
 
 use super::meter::Meter;
 use super::setup::InputSetup;
-use super::slots::{Frames, Slot, Slots};
+use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::InputSnapshot;
 use crate::health::{Change, Criterion, Evidence, Judge};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
-use crate::ts::{PACKET_SIZE, SYNC_BYTE};
+use crate::ts::{Outline, PACKET_SIZE, Packet};
 use crate::units::{Instant, Span};
 
-/// The packets of one datagram, where they lie.
+/// The most packets that one frame can hold.
+const MOST: usize = FRAME_SIZE / PACKET_SIZE;
+
+/// The packets of one datagram: where they lie, and what they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packets {
     pub(super) slot: Slot,
     offset: u16,
     stride: u16,
     count: u8,
+    outlines: [Outline; MOST],
 }
 
 impl Packets {
@@ -28,6 +32,12 @@ impl Packets {
     pub(super) fn offsets(&self) -> impl Iterator<Item = u16> + use<> {
         let (offset, stride) = (self.offset, self.stride);
         (0..u16::from(self.count)).map(move |i| offset + i * stride)
+    }
+
+    /// The offset of each packet in its frame, and its outline.
+    #[inline]
+    pub(super) fn outlines(&self) -> impl Iterator<Item = (u16, Outline)> + '_ {
+        self.offsets().zip(self.outlines.iter().copied())
     }
 }
 
@@ -108,10 +118,17 @@ impl Path {
             return;
         };
         self.figures.odd += u64::from(layout.odd);
-        let packets = Packets { slot, offset: layout.offset, stride: layout.stride, count: layout.packets };
+        let (offset, stride, count) = (layout.offset, layout.stride, layout.packets);
+        let mut packets = Packets { slot, offset, stride, count, outlines: [Outline::default(); MOST] };
         let frame = frames.frame(slot);
-        let synchronised = packets.offsets().filter(|&o| frame.get(usize::from(o)) == Some(&SYNC_BYTE)).count();
-        if synchronised == 0 {
+        let mut synchronised = false;
+        for (offset, outline) in packets.offsets().zip(&mut packets.outlines) {
+            if let Some(bytes) = packet_at(frame, offset) {
+                *outline = Outline::of(Packet::new(bytes));
+                synchronised |= outline.is_synchronised();
+            }
+        }
+        if !synchronised {
             // one datagram of something else among good ones is no fault of the stream; a second in a row is
             self.figures.foreign += 1;
             if !core::mem::replace(&mut self.strayed, true) {

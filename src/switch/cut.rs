@@ -3,7 +3,7 @@
 //! - Continuity counters run on, on each PID: a discontinuity in the output is one that the source itself had.
 //! - A PCR that does not follow the last one of its PID by 0…100 ms is sent with discontinuity_indicator, at a cut only.
 
-use crate::ts::{PACKET_SIZE, Packet, PidTable};
+use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable};
 use crate::units::{Pid, Ticks27M};
 
 /// PCR PIDs that are followed: more programs than any multiplex has.
@@ -68,32 +68,34 @@ impl Cut {
         });
     }
 
-    /// Makes a packet of the input on air follow what was sent before. A packet with transport_error_indicator is
-    /// believed in nothing but its PID. Returns the step of a PCR that had to be signalled.
+    /// The continuity counter that a packet of the input on air is to be sent with. One with transport_error_indicator is
+    /// believed in nothing but its PID.
     #[inline]
-    pub fn restamp(&mut self, bytes: &mut [u8; PACKET_SIZE]) -> Option<Step> {
-        let packet = Packet::new(bytes);
-        let pid = packet.pid();
-        if pid == Pid::NULL {
-            return None;
-        }
-        let out = self.pids.entry(pid);
+    pub fn counter(&mut self, packet: Outline) -> u8 {
         let counter = packet.continuity_counter();
-        if out.epoch != self.epoch && !packet.transport_error_indicator() {
+        if packet.pid() == Pid::NULL {
+            return counter;
+        }
+        let out = self.pids.entry(packet.pid());
+        if packet.transport_error_indicator() {
+            return counter.wrapping_add(out.shift) & 0x0F;
+        }
+        if out.epoch != self.epoch {
             // the first of its PID after the cut: with payload it goes on, without it repeats (ISO/IEC 13818-1 2.4.3.3)
             let wanted = out.counter.wrapping_add(u8::from(packet.has_payload()));
             out.shift = if out.epoch == 0 { 0 } else { wanted.wrapping_sub(counter) & 0x0F };
             out.epoch = self.epoch;
         }
-        let sent = counter.wrapping_add(out.shift) & 0x0F;
-        if !packet.transport_error_indicator() {
-            out.counter = sent;
-        }
-        let has_pcr = packet.has_pcr();
-        if out.shift != 0 {
-            bytes[3] = bytes[3] & 0xF0 | sent;
-        }
-        if has_pcr { self.clock(pid, bytes) } else { None }
+        out.counter = counter.wrapping_add(out.shift) & 0x0F;
+        out.counter
+    }
+
+    /// Writes what [`Cut::counter`] said into a packet, and looks at its PCR: returns the step of one that had to be
+    /// signalled.
+    pub fn restamp(&mut self, bytes: &mut [u8; PACKET_SIZE], counter: u8) -> Option<Step> {
+        bytes[3] = bytes[3] & 0xF0 | counter;
+        let pid = Packet::new(bytes).pid();
+        if pid == Pid::NULL { None } else { self.clock(pid, bytes) }
     }
 
     fn clock(&mut self, pid: Pid, bytes: &mut [u8; PACKET_SIZE]) -> Option<Step> {
@@ -122,6 +124,11 @@ impl Cut {
 mod tests {
     use super::*;
 
+    fn restamp(cut: &mut Cut, bytes: &mut [u8; PACKET_SIZE]) -> Option<Step> {
+        let counter = cut.counter(Outline::of(Packet::new(bytes)));
+        cut.restamp(bytes, counter)
+    }
+
     fn packet(pid: u16, counter: u8) -> [u8; PACKET_SIZE] {
         let mut p = [0; PACKET_SIZE];
         let [high, low] = pid.to_be_bytes();
@@ -142,7 +149,7 @@ mod tests {
     fn counters_run_on_across_cuts_on_each_pid() {
         let mut cut = Cut::default();
         let send = |cut: &mut Cut, mut p: [u8; PACKET_SIZE]| {
-            cut.restamp(&mut p);
+            restamp(cut, &mut p);
             p[3] & 0x0F
         };
         assert_eq!([14, 15].map(|c| send(&mut cut, packet(1, c))), [14, 15]);
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn a_pcr_is_signalled_when_the_cut_made_it_step() {
         let mut cut = Cut::default();
-        let send = |cut: &mut Cut, mut p: [u8; PACKET_SIZE]| (cut.restamp(&mut p), p[5] & 0x80 != 0);
+        let send = |cut: &mut Cut, mut p: [u8; PACKET_SIZE]| (restamp(cut, &mut p), p[5] & 0x80 != 0);
         assert_eq!(send(&mut cut, pcr(0, 1000)), (None, false));
         assert_eq!(send(&mut cut, pcr(1, 5000)), (None, false), "the source's own step is its own");
         cut.cut();
@@ -176,15 +183,15 @@ mod tests {
     fn a_packet_with_an_error_changes_no_state_and_many_cuts_wrap() {
         let mut cut = Cut::default();
         let mut p = packet(1, 3);
-        cut.restamp(&mut p);
+        restamp(&mut cut, &mut p);
         let mut bad = packet(1, 9);
         bad[1] |= 0x80;
-        cut.restamp(&mut bad);
+        restamp(&mut cut, &mut bad);
         for _ in 0..70_000 {
             cut.cut();
         }
         let mut p = packet(1, 0);
-        cut.restamp(&mut p);
+        restamp(&mut cut, &mut p);
         assert_eq!(p[3] & 0x0F, 4);
     }
 }

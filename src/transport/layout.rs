@@ -35,7 +35,12 @@ pub struct Rtp {
 /// Finds the packets of a datagram; none where it carries none.
 #[inline]
 pub fn read(datagram: &[u8], framing: Framing) -> Option<Layout> {
-    let whole = |bytes: &[u8]| grid(bytes.len());
+    // what is cut off within a packet can have a length of 204s: then the second packet is not where it would be
+    let whole = |bytes: &[u8]| {
+        let (stride, packets) = grid(bytes.len())?;
+        let is_coded = stride == 204 && packets > 1;
+        (!is_coded || bytes.get(CODED_SIZE) == Some(&SYNC_BYTE)).then_some((stride, packets))
+    };
     // a first byte of 0x47 has RTP version 1, so no datagram can be taken for the other kind
     if framing == Framing::Auto
         && let Some((stride, packets)) = whole(datagram)
@@ -161,6 +166,12 @@ mod tests {
         assert_eq!(read(&one, Framing::Auto), None, "one packet, and then no other");
         let cut = rtp(&[], 0x80, &raw[..1300]);
         assert_eq!(read(&cut, Framing::Auto).map(|l| (l.offset, l.packets, l.odd)), Some((12, 6, true)));
+    }
+
+    #[test]
+    fn a_piece_of_a_datagram_is_no_grid_of_204() {
+        let raw = packets(7, 188);
+        assert_eq!(read(&raw[..408], Framing::Auto).map(|l| (l.stride, l.packets, l.odd)), Some((188, 2, true)));
     }
 
     #[test]

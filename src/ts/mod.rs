@@ -8,5 +8,5 @@ mod pid_table;
 pub mod section;
 pub mod stream;
 
-pub use packet::{PACKET_SIZE, Packet, SYNC_BYTE};
+pub use packet::{Outline, PACKET_SIZE, Packet, SYNC_BYTE};
 pub use pid_table::PidTable;

@@ -158,6 +158,58 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// What is asked of a packet that waits, so that its bytes need not be looked at again when they have left the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outline([u8; 4]);
+
+impl Outline {
+    const HAS_PCR: u8 = 0x80;
+
+    /// The outline of a packet. The default is that of one that is not synchronised.
+    #[inline]
+    pub const fn of(packet: Packet<'_>) -> Self {
+        let [first, a, b, c, ..] = *packet.0;
+        let sync = if first == SYNC_BYTE { 1 } else { 0 };
+        Self([if packet.has_pcr() { sync | Self::HAS_PCR } else { sync }, a, b, c])
+    }
+
+    /// As [`Packet::is_synchronised`].
+    #[inline]
+    pub const fn is_synchronised(self) -> bool {
+        self.0[0] & !Self::HAS_PCR != 0
+    }
+
+    /// As [`Packet::has_pcr`].
+    #[inline]
+    pub const fn has_pcr(self) -> bool {
+        self.0[0] & Self::HAS_PCR != 0
+    }
+
+    /// As [`Packet::transport_error_indicator`].
+    #[inline]
+    pub const fn transport_error_indicator(self) -> bool {
+        self.0[1] & 0x80 != 0
+    }
+
+    /// As [`Packet::pid`].
+    #[inline]
+    pub const fn pid(self) -> Pid {
+        Pid::new(u16::from_be_bytes([self.0[1], self.0[2]]))
+    }
+
+    /// As [`Packet::has_payload`].
+    #[inline]
+    pub const fn has_payload(self) -> bool {
+        self.0[3] & 0x10 != 0
+    }
+
+    /// As [`Packet::continuity_counter`].
+    #[inline]
+    pub const fn continuity_counter(self) -> u8 {
+        self.0[3] & 0x0F
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
