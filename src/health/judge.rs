@@ -251,3 +251,91 @@ impl Observer for Judge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::criterion::Limit;
+    use super::*;
+    use crate::tr101290::Settings;
+
+    fn at(ms: u32) -> Instant {
+        Instant::ZERO + Span::from_millis(ms)
+    }
+
+    fn judge(criterion: Criterion, raise: Raise, clear: u32, pids: PidScope) -> Judge {
+        let mut limits = Limits::NONE;
+        limits.set(criterion, Some(Limit { raise, clear: Span::from_millis(clear), pids }));
+        Judge::new(&limits, Instant::ZERO)
+    }
+
+    /// Time passes from one deadline to the next; the changes and when they came.
+    fn pass(judge: &mut Judge, last_arrival: Instant, to: Instant) -> Vec<(Instant, Change)> {
+        let analyser = Analyser::new(&Settings::default());
+        let mut changes = Vec::new();
+        while judge.deadline() <= to {
+            let now = judge.deadline();
+            judge.advance(now, Evidence { analyser: &analyser, last_arrival });
+            changes.extend(judge.take_changes().map(|change| (now, change)));
+        }
+        changes
+    }
+
+    #[test]
+    fn a_loss_is_raised_at_its_limit_and_cleared_after_its_time_of_health() {
+        let lasting = Raise::Lasting(Span::from_millis(200));
+        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, PidScope::ALL);
+        assert_eq!(pass(&mut judge, at(100), at(299)), []);
+        assert_eq!(pass(&mut judge, at(100), at(500)), [(at(300), Change::Raised(Criterion::InputLoss, 200))]);
+        assert_eq!(judge.since(), at(300));
+        // from 501 ms on it is there again, each millisecond
+        let mut cleared = Vec::new();
+        for ms in 501..2_000 {
+            cleared.extend(pass(&mut judge, at(ms), at(ms)));
+        }
+        let [(when, Change::Cleared(Criterion::InputLoss))] = cleared[..] else { panic!("{cleared:?}") };
+        assert!(when >= at(1_501) && when <= at(1_506), "at most a tick later: {when:?}");
+    }
+
+    #[test]
+    fn a_relapse_begins_the_time_of_health_anew() {
+        let lasting = Raise::Lasting(Span::from_millis(200));
+        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, PidScope::ALL);
+        pass(&mut judge, at(0), at(600));
+        for ms in 600..1_000 {
+            assert_eq!(pass(&mut judge, at(ms), at(ms)), []);
+        }
+        assert_eq!(pass(&mut judge, at(1_000), at(1_900)), [], "raised all along, and told once");
+        let mut cleared = Vec::new();
+        for ms in 1_900..3_200 {
+            cleared.extend(pass(&mut judge, at(ms), at(ms)));
+        }
+        assert!(cleared.len() == 1 && cleared[0].0 >= at(2_900), "{cleared:?}");
+    }
+
+    #[test]
+    fn a_count_is_raised_by_one_more_than_the_limit_within_the_window() {
+        let counted = Raise::Counted { above: 2, within: Span::from_millis(1_000) };
+        let mut judge = judge(Criterion::ContinuityCountError, counted, 500, PidScope::ALL);
+        for ms in [0, 900, 1_100, 2_000] {
+            judge.event(at(ms), Criterion::ContinuityCountError, None);
+            assert!(!judge.has_changes(), "{ms}");
+        }
+        judge.event(at(2_050), Criterion::ContinuityCountError, None);
+        let raised = Change::Raised(Criterion::ContinuityCountError, 3);
+        assert_eq!(judge.take_changes().collect::<Vec<_>>(), [raised]);
+        // over the limit until 1,100 has left the window, and then not cleared before its time since the last excess
+        let cleared = pass(&mut judge, at(0), at(9_000));
+        assert_eq!(cleared, [(at(2_550), Change::Cleared(Criterion::ContinuityCountError))]);
+    }
+
+    #[test]
+    fn events_on_other_pids_do_not_count() {
+        let counted = Raise::Counted { above: 0, within: Span::from_millis(1_000) };
+        let scope = PidScope::of(&[Pid::new(0x100)]).unwrap();
+        let mut judge = judge(Criterion::ContinuityCountError, counted, 500, scope);
+        judge.event(at(1), Criterion::ContinuityCountError, Some(Pid::new(0x101)));
+        assert!(!judge.has_changes());
+        judge.event(at(2), Criterion::ContinuityCountError, Some(Pid::new(0x100)));
+        assert!(judge.has_changes());
+    }
+}
