@@ -382,3 +382,21 @@ fn a_file_is_named_in_its_problems() {
     let endless = Plan::load("/dev/zero".as_ref()).unwrap_err().to_string();
     assert_eq!(endless, "/dev/zero: error: the file is longer than 1024 KiB");
 }
+
+#[test]
+fn a_name_that_two_inputs_have_is_told_though_one_of_them_cannot_be_read_further() {
+    let text = "\
+channels:
+  - name: news
+    inputs:
+      - {name: main, url: 'udp://239.1.1.1:5000'}
+      - {name: main, url: 'udp://239.1.1.2'}
+    outputs:
+      - {url: 'udp://239.9.9.9:5000'}
+";
+    assert_eq!(
+        problems(text),
+        "5:16: error: the input in line 4 is called `main` too\n\
+         5:27: error: `239.1.1.2` has no port: write it as ADDRESS:PORT"
+    );
+}

@@ -29,6 +29,8 @@ pub(super) struct Channel {
     pub(super) name: Option<String>,
     pub(super) place: Place,
     pub(super) inputs: Vec<Input>,
+    /// The names of all inputs, also of those that could not be read further.
+    pub(super) input_names: Vec<(String, Place)>,
     pub(super) outputs: Vec<Output>,
     rules: Rules,
     gather: GatherSetup,
@@ -74,10 +76,14 @@ pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
         let count = inputs.len();
         report.error(excess.place, format!("{count} inputs are too many for one channel: at most {MAX_INPUTS}"));
     }
+    let mut input_names = Vec::new();
+    let read = |node| ends::input(node, &inherited, &mut input_names, report);
+    let inputs = inputs.iter().filter_map(read).collect();
     Some(Channel {
         name,
         place: table.at("name"),
-        inputs: inputs.iter().filter_map(|node| ends::input(node, &inherited, report)).collect(),
+        inputs,
+        input_names,
         outputs: outputs.iter().filter_map(|node| ends::output(node, report)).collect(),
         rules,
         gather: datagram(&table.table("datagram", &["packets", "hold"], report), report),

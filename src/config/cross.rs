@@ -12,7 +12,7 @@ use super::problem::{Place, Report, quoted};
 pub(super) fn check(channels: &[Channel], report: &mut Report) {
     unique(channels.iter().filter_map(|c| Some((c.name.as_deref()?, c.place))), "channel", report);
     for channel in channels {
-        unique(channel.inputs.iter().map(|input| (input.plan.name.as_str(), input.name)), "input", report);
+        unique(channel.input_names.iter().map(|(name, place)| (name.as_str(), *place)), "input", report);
         repeated(channel, report);
         loops(channel, report);
     }

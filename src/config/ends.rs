@@ -56,7 +56,6 @@ pub(super) struct Inherited {
 pub(super) struct Input {
     pub(super) plan: InputPlan,
     pub(super) setup: InputSetup,
-    pub(super) name: Place,
     pub(super) url: Place,
 }
 
@@ -67,13 +66,18 @@ pub(super) struct Output {
 }
 
 /// Reads an input.
-pub(super) fn input(node: &Node, from: &Inherited, report: &mut Report) -> Option<Input> {
+pub(super) fn input(
+    node: &Node,
+    from: &Inherited,
+    names: &mut Vec<(String, Place)>,
+    report: &mut Report,
+) -> Option<Input> {
     let table = Table::open_with(node, "an input", &INPUT_KEYS, &["passphrase_file"], report)?;
     let name = table.value("name", plain_name, report);
     if table.node("name").is_none() {
         report.error(table.place(), "this input has no `name`");
     }
-    let name_place = table.at("name");
+    names.extend(name.clone().map(|name| (name, table.at("name"))));
     let priority = table.whole("priority", PRIORITIES, report).unwrap_or(0);
     let domain = table.value("domain", free_text, report);
     if let Some(("warm", place)) = table.choice("standby", &[("hot", "hot"), ("warm", "warm")], report) {
@@ -138,7 +142,6 @@ pub(super) fn input(node: &Node, from: &Inherited, report: &mut Report) -> Optio
             analyser,
             limits,
         },
-        name: name_place,
         url: url_place,
     })
 }
