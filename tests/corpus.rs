@@ -39,11 +39,19 @@ fn captures_of_the_corpus() {
     replay("capture", fuzz::capture::run);
 }
 
-/// `cargo test --test corpus -- --ignored` writes the seeds anew.
+/// `CHANGEOVER_CORPUS=write cargo test --test corpus` writes the seeds anew.
 #[test]
-#[ignore = "writes into the source tree"]
-fn write_the_seeds() {
+fn the_seeds_are_what_makes_them() {
+    let write = std::env::var("CHANGEOVER_CORPUS").is_ok_and(|value| value == "write");
     for (target, name, bytes) in seeds::all() {
-        std::fs::write(folder(target).join(name), bytes).unwrap();
+        let file = folder(target).join(name);
+        if write {
+            std::fs::write(&file, &bytes).unwrap();
+        }
+        assert!(
+            std::fs::read(&file).unwrap() == bytes,
+            "{} is another: CHANGEOVER_CORPUS=write makes it anew",
+            file.display()
+        );
     }
 }

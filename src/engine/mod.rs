@@ -35,7 +35,8 @@ use path::Path;
 const OUTBOX: usize = 512;
 /// Events that can wait to be told.
 const EVENTS: usize = 1024;
-/// By how much a deadline is put off that did not move though all was done: time must go on.
+/// By how much a deadline is put off that did not move though all was done. None does, and a build with assertions says so;
+/// on air, time must go on all the same.
 const STUCK: Span = Span::from_millis(1);
 /// Frames that the driver can hold to receive into.
 const RECEIVING: usize = 256;
@@ -205,6 +206,7 @@ impl Engine {
                 let c = self.channel_due.first();
                 self.fire_channel(c, frames, at);
                 if self.channel_due.due(c) <= due && self.outbox.has_room() {
+                    debug_assert!(false, "the channel {c} met its deadline and has it still");
                     self.channel_due.set(c, at + STUCK);
                 }
             } else {
@@ -212,6 +214,7 @@ impl Engine {
                 self.paths[i].advance(frames, at, &mut self.slots);
                 self.after(i, frames, at);
                 if self.input_due.due(i) <= due && self.outbox.has_room() {
+                    debug_assert!(false, "the input {i} met its deadline and has it still");
                     self.input_due.set(i, at + STUCK);
                 }
             }

@@ -178,7 +178,7 @@ impl Monitor {
         let first = self.first.unwrap_or(self.last);
         let Some(analyser) = self.engine.analyser(InputId(0)) else { return Report::default() };
         let mut report = report(analyser, first, self.last.since(first));
-        report.transport = self.snapshot.inputs.first().map(|input| input.transport.into());
+        report.transport = self.snapshot.inputs.first().map(|input| input.transport);
         report
     }
 }

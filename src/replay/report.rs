@@ -8,6 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::source;
 use crate::tr101290::Indicator;
+use crate::transport;
 use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, Pid};
 
@@ -34,7 +35,7 @@ pub struct Report {
     pub file: Option<source::Figures>,
     /// What was wrong with datagrams before they were TS packets, where the source is a network or a capture.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub transport: Option<TransportReport>,
+    pub transport: Option<transport::Figures>,
 }
 
 /// One figure for each indicator, in the order of the tables of ETSI TR 101 290.
@@ -148,38 +149,6 @@ pub struct PidReport {
     pub bit_rate: u64,
 }
 
-/// What was wrong with datagrams before they were TS packets; see [`transport::Figures`](crate::transport::Figures).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
-pub struct TransportReport {
-    pub datagrams: u64,
-    pub bytes: u64,
-    pub foreign: u64,
-    pub odd: u64,
-    pub rtp: u64,
-    pub rtp_lost: u64,
-    pub rtp_reordered: u64,
-    pub rtp_late: u64,
-    pub rtp_restarts: u64,
-}
-
-impl From<crate::transport::Figures> for TransportReport {
-    fn from(figures: crate::transport::Figures) -> Self {
-        let crate::transport::Figures {
-            datagrams,
-            bytes,
-            foreign,
-            odd,
-            rtp,
-            rtp_lost,
-            rtp_reordered,
-            rtp_late,
-            rtp_restarts,
-        } = figures;
-        Self { datagrams, bytes, foreign, odd, rtp, rtp_lost, rtp_reordered, rtp_late, rtp_restarts }
-    }
-}
-
 impl Report {
     /// Whether no indicator of the first priority was raised.
     pub fn is_clean(&self) -> bool {
@@ -278,7 +247,7 @@ fn file_lines(out: &mut String, file: &source::Figures) {
     }
 }
 
-fn transport_lines(out: &mut String, transport: &TransportReport) {
+fn transport_lines(out: &mut String, transport: &transport::Figures) {
     let _ = writeln!(out, "{} datagrams, {} of them RTP", grouped(transport.datagrams), grouped(transport.rtp));
     for (count, what) in [
         (transport.foreign, "datagrams without any TS packet"),
@@ -464,7 +433,7 @@ mod tests {
     fn the_table_fits_a_terminal_and_has_no_control_character_unless_asked() {
         let mut report = sample();
         report.file = Some(source::Figures { packet_size: 204, leading_bytes: 3, ..source::Figures::default() });
-        report.transport = Some(TransportReport { datagrams: 7, rtp_lost: 2, ..TransportReport::default() });
+        report.transport = Some(transport::Figures { datagrams: 7, rtp_lost: 2, ..transport::Figures::default() });
         let plain = table(&report);
         for line in plain.lines() {
             assert!(line.chars().count() <= WIDTH, "{line}");

@@ -5,6 +5,8 @@
 mod layout;
 mod reorder;
 
+use serde::Serialize;
+
 pub use layout::{Layout, Rtp, read};
 pub use reorder::{Held, Reorder, Verdict, WINDOW};
 
@@ -19,7 +21,7 @@ pub enum Framing {
 }
 
 /// What an input received, and what was wrong with it before it was a TS packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Figures {
     /// Datagrams received.
     pub datagrams: u64,

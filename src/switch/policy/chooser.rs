@@ -11,6 +11,8 @@ use crate::units::{Instant, Span};
 
 /// How long the first choice waits for an input of higher priority to send its first datagram.
 const START: Span = Span::from_millis(500);
+/// When to ask again after a decision where there is no dwell time: what else waits is known only then.
+const SOON: Span = Span::from_millis(1);
 const MINUTE: Span = Span::from_secs(60);
 /// The gravity of an input that delivers nothing usable.
 const LOST: u8 = 3;
@@ -192,7 +194,7 @@ impl Chooser {
         self.active = Some(decision.to);
         self.active_since = now;
         // a return may fall due from here on
-        self.due = self.due.min(now + self.settings.dwell);
+        self.due = self.due.min(now + self.settings.dwell.max(SOON));
         Some(decision)
     }
 
