@@ -38,6 +38,9 @@ const TOGETHER: Span = Span::from_micros(200);
 const TURNS: usize = 8;
 /// After a round with so many datagrams, the time is read again before waiting: until then it has hardly passed.
 const LONG_ROUND: usize = 32;
+/// The offset to Unix time is told anew when it is off by more than this: two readings of the clocks are never the same, and
+/// one moment should not be told as two.
+const STEADY_NS: u64 = 1_000_000;
 const EVENTS: usize = 4096;
 const COMMANDS: usize = 256;
 const RETIRED: usize = 256;
@@ -75,6 +78,8 @@ pub struct Shard {
     /// The latest time that the engine was told.
     advanced: Instant,
     snapshot_due: Instant,
+    /// As it is told: see [`STEADY_NS`].
+    realtime_offset_ns: i64,
     rounds: u64,
     events_lost: u64,
     commands_done: u64,
@@ -214,6 +219,7 @@ impl Shard {
             snapshots,
             advanced: now.instant,
             snapshot_due: now.instant,
+            realtime_offset_ns: now.realtime_offset_ns,
             rounds: 0,
             events_lost: 0,
             commands_done: 0,
@@ -361,7 +367,10 @@ impl Shard {
                 *figures = output.figures;
             }
         }
-        snapshot.realtime_offset_ns = now.realtime_offset_ns;
+        if self.realtime_offset_ns.abs_diff(now.realtime_offset_ns) > STEADY_NS {
+            self.realtime_offset_ns = now.realtime_offset_ns;
+        }
+        snapshot.realtime_offset_ns = self.realtime_offset_ns;
         snapshot.rounds = self.rounds;
         snapshot.events_lost = self.events_lost;
         snapshot.commands_done = self.commands_done;
