@@ -132,30 +132,35 @@ impl<'a> Packet<'a> {
     /// may carry another PCR) have the same, and packets that differ in any one byte have not.
     #[inline]
     pub fn fingerprint(self) -> u64 {
-        let (words, rest) = self.0.as_chunks::<8>();
-        let mut lanes = [0u64; 4];
-        let mut groups = words.chunks_exact(4);
-        for group in &mut groups {
-            for (lane, word) in lanes.iter_mut().zip(group) {
-                *lane = lane.rotate_left(9) ^ u64::from_le_bytes(*word);
-            }
-        }
-        for (lane, word) in lanes.iter_mut().zip(groups.remainder()) {
-            *lane = lane.rotate_left(9) ^ u64::from_le_bytes(*word);
-        }
-        if let Ok(rest) = <[u8; 4]>::try_from(rest) {
-            lanes[3] = lanes[3].rotate_left(9) ^ u64::from(u32::from_le_bytes(rest));
-        }
-        if self.has_pcr() {
-            // the lanes are linear: what the six bytes of the PCR put in is taken out the same way
-            let (first, second) = (words[0], words[1]);
-            let pcr_low = u64::from_le_bytes([0, 0, 0, 0, 0, 0, first[6], first[7]]);
-            let pcr_high = u64::from_le_bytes([second[0], second[1], second[2], second[3], 0, 0, 0, 0]);
-            lanes[0] ^= pcr_low.rotate_left(9 * 5);
-            lanes[1] ^= pcr_high.rotate_left(9 * 5);
-        }
-        lanes[0] ^ lanes[1].rotate_left(17) ^ lanes[2].rotate_left(31) ^ lanes[3].rotate_left(47)
+        if self.has_pcr() { self.without_pcr() } else { sum(self.0) }
     }
+
+    #[cold]
+    fn without_pcr(self) -> u64 {
+        let mut bytes = *self.0;
+        bytes[6..12].fill(0);
+        sum(&bytes)
+    }
+}
+
+/// The sum of all words and the sum of these sums, so that what changed and where it lies both show. Two lanes of eight
+/// bytes, which is what the compiler puts into one register.
+#[inline]
+fn sum(bytes: &[u8; PACKET_SIZE]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<16>();
+    let (mut sum, mut sums) = ([0u64; 2], [0u64; 2]);
+    for word in words {
+        let (lanes, _) = word.as_chunks::<8>();
+        for ((sum, sums), lane) in sum.iter_mut().zip(&mut sums).zip(lanes) {
+            *sum = sum.wrapping_add(u64::from_le_bytes(*lane));
+            *sums = sums.wrapping_add(*sum);
+        }
+    }
+    let tail = rest.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+    let end = rest.last_chunk().map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
+    let [a, b] = sum;
+    let [c, d] = sums;
+    a ^ b.rotate_left(21) ^ c.rotate_left(7) ^ d.rotate_left(43) ^ tail.rotate_left(13) ^ end.rotate_left(32)
 }
 
 /// What is asked of a packet that waits, so that its bytes need not be looked at again when they have left the cache.

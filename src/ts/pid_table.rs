@@ -1,31 +1,26 @@
 //! Something for each PID, where most streams have a handful of the 8,192 there are.
 //!
 //! A full table by PID spreads what a stream uses over many pages, and with hundreds of streams in turn each look is a miss
-//! in the cache and in the TLB. Here entries stand together in the order in which they were first asked for, and the latest
-//! few are found without a look at the index.
+//! in the cache and in the TLB. Here entries stand together in the order in which they were first asked for.
 
 use crate::units::Pid;
-
-/// How many of the latest PIDs are remembered, each in its own place.
-const RECENT: usize = 8;
-/// No PID: they have 13 bits.
-const NONE: u16 = u16::MAX;
 
 /// A table of `T` by PID. It allocates for all 8,192 when it is made, and never after; what is not used is not touched.
 #[derive(Clone, Debug)]
 pub struct PidTable<T> {
-    recent: [(u16, u16); RECENT],
-    entries: Vec<(Pid, T)>,
+    entries: Vec<T>,
+    /// The PID of each entry.
+    pids: Vec<Pid>,
     /// The place of each PID's entry plus one, 0 where it has none.
-    index: Box<[u16]>,
+    index: Box<[u16; Pid::COUNT]>,
 }
 
 impl<T> Default for PidTable<T> {
     fn default() -> Self {
         Self {
-            recent: [(NONE, 0); RECENT],
             entries: Vec::with_capacity(Pid::COUNT),
-            index: vec![0; Pid::COUNT].into_boxed_slice(),
+            pids: Vec::with_capacity(Pid::COUNT),
+            index: Box::new([0; Pid::COUNT]),
         }
     }
 }
@@ -34,26 +29,18 @@ impl<T: Default> PidTable<T> {
     /// The entry of `pid`, made if there was none.
     #[inline]
     pub fn entry(&mut self, pid: Pid) -> &mut T {
-        let (recent, place) = self.recent[Self::slot(pid)];
-        let place = if recent == pid.value() { place } else { self.find(pid) };
-        &mut self.entries[usize::from(place)].1
+        let place = usize::from(self.index[pid.index()]).wrapping_sub(1);
+        let place = if place < self.entries.len() { place } else { self.make(pid) };
+        &mut self.entries[place]
     }
 
-    #[inline]
-    const fn slot(pid: Pid) -> usize {
-        let value = pid.index();
-        (value ^ value >> 3 ^ value >> 8) % RECENT
-    }
-
-    fn find(&mut self, pid: Pid) -> u16 {
-        let index = &mut self.index[pid.index()];
-        if *index == 0 {
-            self.entries.push((pid, T::default()));
-            // at most 8,192: there are no more PIDs
-            *index = u16::try_from(self.entries.len()).unwrap_or(1);
-        }
-        let place = *index - 1;
-        self.recent[Self::slot(pid)] = (pid.value(), place);
+    #[cold]
+    fn make(&mut self, pid: Pid) -> usize {
+        let place = self.entries.len();
+        self.entries.push(T::default());
+        self.pids.push(pid);
+        // at most 8,192: there are no more PIDs
+        self.index[pid.index()] = u16::try_from(place + 1).unwrap_or(1);
         place
     }
 }
@@ -61,18 +48,17 @@ impl<T: Default> PidTable<T> {
 impl<T> PidTable<T> {
     /// The entry of `pid`, if there is one.
     pub fn get(&self, pid: Pid) -> Option<&T> {
-        let place = self.index[pid.index()].checked_sub(1)?;
-        self.entries.get(usize::from(place)).map(|(_, entry)| entry)
+        self.entries.get(usize::from(self.index[pid.index()].checked_sub(1)?))
     }
 
     /// All entries, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = (Pid, &T)> {
-        self.entries.iter().map(|(pid, entry)| (*pid, entry))
+        self.pids.iter().copied().zip(&self.entries)
     }
 
     /// All entries, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries.iter_mut().map(|(_, entry)| entry)
+        self.entries.iter_mut()
     }
 }
 

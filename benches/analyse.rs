@@ -1,0 +1,278 @@
+//! What the analysis of TR 101 290 costs a packet, against a look at each packet's first 64 bytes and against the crate
+//! `dvb-conformance`, which watches the same indicators.
+//!
+//! Everybody takes turns over the same 100 MB in datagrams of seven packets, so that what else the machine does meets all.
+//! The stream is real where `CHANGEOVER_SHARED` names the folder of real streams, one of ours otherwise; its continuity
+//! counters and clocks go on where it begins anew. Then the number of PIDs grows, and the number of inputs that take turns.
+//! Run as `cargo bench --bench analyse`.
+#![allow(unsafe_code, reason = "the processor time of the thread is asked of the kernel")]
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::hint::black_box;
+use std::mem::zeroed;
+use std::path::Path;
+use std::time::Duration;
+
+use changeover::replay::source::Source;
+use changeover::synth::Feed;
+use changeover::tr101290::{Analyser, Indicator, Settings};
+use changeover::ts::{PACKET_SIZE, Packet};
+use changeover::units::{BitRate, Instant, Pid, Span, Ticks27M};
+use dvb_conformance::ConformanceMonitor;
+use mpeg2ts_reader::mpegts_crc::sum32;
+
+const PER_DATAGRAM: usize = 7;
+const BYTES: usize = 100_000_000;
+const DATAGRAMS: usize = BYTES / (PER_DATAGRAM * PACKET_SIZE);
+const TURNS: usize = 9;
+/// A multiplex of eight programs.
+const REAL: &str = "streams/tsduck-test/rai-dvbt-mux-22M_test-108.ts";
+
+type Bytes = [u8; PACKET_SIZE];
+
+/// Seven packets, and when the last of them came.
+struct Datagram {
+    at: Instant,
+    packets: [Bytes; PER_DATAGRAM],
+}
+
+fn main() {
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("nothing to test here: run it by `cargo bench --bench analyse`");
+        return;
+    }
+    against_others();
+    growth();
+}
+
+fn against_others() {
+    let (name, once) = match std::env::var_os("CHANGEOVER_SHARED") {
+        Some(folder) => (REAL, read(&Path::new(&folder).join(REAL))),
+        None => ("a feed of our own", Feed::new(changeover::synth::Settings::default()).take(20_000).map(own).collect()),
+    };
+    let traffic = vec![datagrams(&once, DATAGRAMS)];
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    let mut found = String::new();
+    println!("{name}: {DATAGRAMS} datagrams; ns a packet");
+    for _ in 0..TURNS {
+        let read = per_packet(|| look(&traffic[0]));
+        let (full, said) = analyse(&traffic);
+        found = said;
+        let other = per_packet(|| conformance(&traffic[0]));
+        println!("first 64 bytes {read:6.1}   analyser {full:6.1}   dvb-conformance {other:6.1}");
+        ours.push(full / read);
+        theirs.push(other / full);
+    }
+    println!("{found}");
+    println!("medians of {TURNS} turns: {:.2} of the look, {:.1} times as fast as dvb-conformance", median(ours), median(theirs));
+}
+
+fn growth() {
+    println!("\nns a packet as PIDs and inputs grow, medians of {TURNS} turns");
+    let sizes = [(2, 1), (20, 1), (200, 1), (2, 400), (20, 400), (200, 400)];
+    let traffic = sizes.map(|(pids, inputs)| {
+        let once = mux(pids, DATAGRAMS * PER_DATAGRAM / inputs);
+        (0..inputs).map(|_| datagrams(&once, DATAGRAMS / inputs)).collect::<Vec<_>>()
+    });
+    let mut turns = sizes.map(|_| Vec::<f64>::new());
+    for _ in 0..TURNS {
+        for (traffic, turns) in traffic.iter().zip(&mut turns) {
+            turns.push(analyse(traffic).0);
+        }
+    }
+    let least = median(turns[0].clone());
+    for ((pids, inputs), turns) in sizes.into_iter().zip(turns) {
+        let ns = median(turns);
+        println!("{pids:>4} PIDs, {inputs:>3} inputs: {ns:6.1}, {:.2} of the least", ns / least);
+    }
+}
+
+/// The processor time of `work` over all packets.
+fn per_packet(mut work: impl FnMut()) -> f64 {
+    let before = processor_ns();
+    work();
+    (processor_ns() - before) / (DATAGRAMS * PER_DATAGRAM) as f64
+}
+
+fn processor_ns() -> f64 {
+    // SAFETY: the kernel fills a structure of plain numbers, for which zero is a value, and which lives through the call.
+    let time = unsafe {
+        let mut time: libc::timespec = zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+        time
+    };
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+fn median(values: Vec<f64>) -> f64 {
+    let mut values = values;
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Reads each packet's first 64 bytes.
+fn look(traffic: &[Datagram]) {
+    let mut sum = 0u64;
+    for packet in traffic.iter().flat_map(|datagram| &datagram.packets) {
+        for word in packet[..64].as_chunks::<8>().0 {
+            sum ^= u64::from_le_bytes(*word);
+        }
+    }
+    black_box(sum);
+}
+
+/// Each input's datagrams through its own analyser, all inputs in turn; the processor time a packet. What every input has
+/// to begin with, and its first second of packets, come before the time counts.
+fn analyse(inputs: &[Vec<Datagram>]) -> (f64, String) {
+    let mut analysers: Vec<Analyser> = inputs.iter().map(|_| Analyser::new(&Settings::default())).collect();
+    let mut feed = |places: std::ops::Range<usize>| {
+        let packets = places.len() * inputs.len() * PER_DATAGRAM;
+        let before = processor_ns();
+        for place in places {
+            for (traffic, analyser) in inputs.iter().zip(&mut analysers) {
+                let datagram = &traffic[place];
+                for packet in &datagram.packets {
+                    analyser.packet(datagram.at, packet, &mut ());
+                }
+            }
+        }
+        (processor_ns() - before) / packets as f64
+    };
+    let datagrams = inputs[0].len();
+    feed(0..datagrams / 4);
+    let ns = feed(datagrams / 4..datagrams);
+    let raised = Indicator::ALL.into_iter().map(|i| (i, analysers[0].count(i).events())).filter(|(_, n)| *n > 0);
+    let list: Vec<String> = raised.map(|(i, n)| format!("{} {n}", i.name())).collect();
+    let found = format!(
+        "{} packets, {} PIDs; raised: {}",
+        analysers[0].packets(),
+        analysers[0].pids().count(),
+        if list.is_empty() { "nothing".to_owned() } else { list.join(", ") }
+    );
+    (ns, found)
+}
+
+fn conformance(traffic: &[Datagram]) {
+    let mut monitor = ConformanceMonitor::new();
+    for datagram in traffic {
+        let at = Duration::from_nanos(datagram.at.nanos().unsigned_abs());
+        for packet in &datagram.packets {
+            black_box(monitor.feed(packet, at).len());
+        }
+    }
+    black_box(monitor.stats().packets);
+}
+
+fn own(packet: changeover::synth::Packet) -> (Instant, Bytes) {
+    (Instant::ZERO + Ticks27M::span(packet.at.0), packet.bytes)
+}
+
+fn read(file: &Path) -> Vec<(Instant, Bytes)> {
+    let mut source = Source::open(file, BitRate(10_000_000)).expect("the stream is there");
+    let mut packets = Vec::new();
+    while let Some(timed) = source.read().expect("the stream can be read") {
+        packets.push((timed.at, *timed.packet));
+    }
+    packets
+}
+
+/// As many datagrams as are asked for of a stream that begins anew at its end, with counters and clocks that go on.
+fn datagrams(once: &[(Instant, Bytes)], count: usize) -> Vec<Datagram> {
+    let span = once.last().map_or(Span::ZERO, |(at, _)| at.since(Instant::ZERO));
+    let (step, mut counters) = (Span::from_nanos(span.nanos() / once.len() as i64), [0u8; Pid::COUNT]);
+    let mut all = once.iter().cycle().enumerate().map(|(i, (at, bytes))| {
+        let mut passed = Span::ZERO;
+        for _ in 0..i / once.len() {
+            passed = Span::from_nanos(passed.nanos() + span.nanos() + step.nanos());
+        }
+        let mut bytes = *bytes;
+        let packet = Packet::new(&bytes);
+        let (pid, pcr, payload) = (packet.pid(), packet.pcr(), packet.has_payload());
+        let counter = &mut counters[pid.index()];
+        *counter = (*counter + u8::from(payload)) & 0x0F;
+        bytes[3] = bytes[3] & 0xF0 | *counter;
+        if let Some(pcr) = pcr {
+            put_pcr(&mut bytes, (pcr.0 + u64::try_from(passed.nanos()).unwrap_or(0) * 27 / 1000) % Ticks27M::WRAP);
+        }
+        (*at + passed, bytes)
+    });
+    let mut datagram = || {
+        let mut at = Instant::ZERO;
+        let packets = std::array::from_fn(|_| {
+            let (time, bytes) = all.next().expect("a cycle has no end");
+            at = time;
+            bytes
+        });
+        Datagram { at, packets }
+    };
+    (0..count).map(|_| datagram()).collect()
+}
+
+fn put_pcr(bytes: &mut Bytes, pcr: u64) {
+    let (base, extension) = (pcr / 300, pcr % 300);
+    bytes[6..10].copy_from_slice(&u32::try_from(base >> 1).unwrap_or(0).to_be_bytes());
+    bytes[10] = u8::try_from(base & 1).unwrap_or(0) << 7 | 0x7E | u8::try_from(extension >> 8).unwrap_or(0);
+    bytes[11] = u8::try_from(extension & 0xFF).unwrap_or(0);
+}
+
+/// A constant rate of 20 Mb/s in one program of `pids` PIDs, tables included, which come one after the other.
+fn mux(pids: usize, packets: usize) -> Vec<(Instant, Bytes)> {
+    const STEP: i64 = 75_200;
+    const FIRST: u16 = 0x200;
+    let streams = u16::try_from(pids).unwrap_or(u16::MAX) - 1;
+    let mut counters = vec![0u8; Pid::COUNT];
+    let mut finish = |pid: u16, start: bool, mut bytes: Bytes| {
+        let counter = &mut counters[usize::from(pid)];
+        *counter = (*counter + 1) & 0x0F;
+        let [high, low] = pid.to_be_bytes();
+        bytes[..3].copy_from_slice(&[0x47, high | u8::from(start) << 6, low]);
+        bytes[3] |= 0x10 | *counter;
+        bytes
+    };
+    let one = |i: usize| {
+        let time = i as i64 * STEP;
+        let mut bytes = [(i % 251) as u8; PACKET_SIZE];
+        bytes[3] = 0;
+        let (pid, start) = match i % 500 {
+            0 => (0, table(&mut bytes, &[0, 0xB0, 0, 0, 1, 0xC1, 0, 0, 0, 1, 0xE1, 0])),
+            1 if pids > 2 => {
+                let mut pmt = vec![2, 0xB0, 0, 0, 1, 0xC1, 0, 0, 0xE2, 0, 0xF0, 0];
+                // as many as fit into a packet are declared; the others come all the same
+                for pid in (FIRST..).take(usize::from(streams).min(32)) {
+                    let [high, low] = pid.to_be_bytes();
+                    pmt.extend([0x1B, 0xE0 | high, low, 0xF0, 0]);
+                }
+                (0x100, table(&mut bytes, &pmt))
+            }
+            _ => {
+                let turn = u16::try_from(i % usize::from(streams)).unwrap_or(0);
+                let round = i / usize::from(streams);
+                let start = round.is_multiple_of(40);
+                if start {
+                    bytes[4..18].copy_from_slice(&[0, 0, 1, 0xE0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1]);
+                } else if turn == 0 && i % 400 < usize::from(streams) {
+                    bytes[3] = 0x20;
+                    bytes[4..6].copy_from_slice(&[7, 0x10]);
+                    put_pcr(&mut bytes, time.unsigned_abs() * 27 / 1000);
+                }
+                (FIRST + turn, start)
+            }
+        };
+        (Instant::from_nanos(time), finish(pid, start, bytes))
+    };
+    (0..packets).map(one).collect()
+}
+
+fn table(bytes: &mut Bytes, section: &[u8]) -> bool {
+    let mut section = section.to_vec();
+    let length = u16::try_from(section.len() + 4 - 3).expect("it fits a packet").to_be_bytes();
+    section[1] |= length[0];
+    section[2] = length[1];
+    let crc = sum32(&section);
+    section.extend(crc.to_be_bytes());
+    bytes[4] = 0;
+    bytes[5..].fill(0xFF);
+    bytes[5..5 + section.len()].copy_from_slice(&section);
+    true
+}
