@@ -177,6 +177,14 @@ impl Pid {
     pub const PAT: Self = Self(0);
     /// The conditional access table.
     pub const CAT: Self = Self(1);
+    /// The network information table (EN 300 468 table 1).
+    pub const NIT: Self = Self(0x10);
+    /// The service description and bouquet association tables.
+    pub const SDT: Self = Self(0x11);
+    /// The event information table.
+    pub const EIT: Self = Self(0x12);
+    /// The time and date, and time offset tables.
+    pub const TDT: Self = Self(0x14);
     /// Null packets.
     pub const NULL: Self = Self(0x1FFF);
 

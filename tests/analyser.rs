@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use changeover::synth::{Feed, Settings as FeedSettings};
-use changeover::tr101290::{Analyser, Indicator, MAX_PROGRAMS, Observer, Settings};
+use changeover::tr101290::{Analyser, Indicator, MAX_PROGRAMS, Observer, Place, Settings};
 use changeover::units::{Instant, Pid, Span, Ticks27M};
 use mpeg2ts_reader::mpegts_crc::sum32;
 
@@ -11,8 +11,8 @@ use mpeg2ts_reader::mpegts_crc::sum32;
 struct Raised(Vec<(Instant, Indicator, Option<Pid>)>);
 
 impl Observer for Raised {
-    fn event(&mut self, at: Instant, indicator: Indicator, pid: Option<Pid>) {
-        self.0.push((at, indicator, pid));
+    fn event(&mut self, at: Instant, indicator: Indicator, place: Place) {
+        self.0.push((at, indicator, place.pid));
     }
 }
 
@@ -164,6 +164,7 @@ fn a_silent_input_alarms_for_all_that_it_owed() {
         Indicator::PidError,
         Indicator::PcrRepetitionError,
         Indicator::PtsError,
+        Indicator::SdtActualError,
     ];
     assert_eq!(bench.absent(), absent);
     let first = |indicator| bench.analyser.count(indicator).first().unwrap();

@@ -176,5 +176,6 @@ pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mu
         pcr: limit("pcr", start.pcr),
         pts: limit("pts", start.pts),
         cat: limit("cat", start.cat),
+        ..start
     }
 }

@@ -68,7 +68,7 @@ pub struct InputSnapshot {
     /// Events of each indicator since the start, by [`Indicator::index`].
     pub counts: [u64; Indicator::COUNT],
     /// Bit [`Indicator::index`] is set while that indicator's thing is missing.
-    pub absent: u16,
+    pub absent: u32,
     /// Datagrams that left before their time because the delay line was full.
     pub hurried: u64,
     /// Datagrams dropped because the delay line was full and they could not leave: of a standby, or because the driver

@@ -1,7 +1,7 @@
 //! Holds an input to its limits: which criteria are raised, and when each is cleared again.
 
 use super::criterion::{Criterion, CriterionSet, Limits, Measure, PidScope, Raise};
-use crate::tr101290::{Analyser, Indicator, Observer};
+use crate::tr101290::{Analyser, Indicator, Observer, Place};
 use crate::units::{Instant, Pid, Span};
 
 /// How often a raised absence is looked at while it waits for the thing to come back.
@@ -31,10 +31,10 @@ impl Evidence<'_> {
         let Some(indicator) = criterion.indicator() else {
             return (criterion == Criterion::InputLoss).then_some(self.last_arrival);
         };
-        let wanted = |pid: Pid| match (pids.pids(), indicator) {
-            ([], Indicator::PidError) => self.analyser.is_media(pid),
+        let wanted = |place: Place| match (pids.pids(), indicator) {
+            ([], Indicator::PidError) => place.pid.is_some_and(|pid| self.analyser.is_media(pid)),
             ([], _) => true,
-            (named, _) => named.contains(&pid),
+            (named, _) => place.pid.is_some_and(|pid| named.contains(&pid)),
         };
         self.analyser.last_there(indicator, wanted)
     }
@@ -244,10 +244,10 @@ impl Judge {
 
 /// Indicators are counted by the analyser and judged here.
 impl Observer for Judge {
-    fn event(&mut self, at: Instant, indicator: Indicator, pid: Option<Pid>) {
+    fn event(&mut self, at: Instant, indicator: Indicator, place: Place) {
         let criterion = Criterion::ALL.into_iter().find(|c| c.indicator() == Some(indicator));
         if let Some(criterion) = criterion.filter(|c| c.measure() != Measure::Lasting) {
-            Self::event(self, at, criterion, pid);
+            Self::event(self, at, criterion, place.pid);
         }
     }
 }

@@ -110,6 +110,9 @@ pub struct Occurrence {
     pub packet: u64,
     /// On which PID; none where it is the whole stream's.
     pub pid: Option<u16>,
+    /// Of which program; none where it belongs to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<u16>,
 }
 
 /// One program.
@@ -381,7 +384,7 @@ mod tests {
         continuity.count = 3;
         continuity.first = Some(1.25);
         continuity.last = Some(9.1);
-        continuity.latest.push(Occurrence { at: 9.1, packet: 812, pid: Some(256) });
+        continuity.latest.push(Occurrence { at: 9.1, packet: 812, pid: Some(256), program: None });
         report.indicators.report_mut(Indicator::PatError2).state = true;
         let stream = |pid, kind, codec, language: Option<&str>| StreamReport {
             pid,

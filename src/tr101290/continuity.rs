@@ -5,7 +5,8 @@ use crate::ts::Packet;
 /// What was last seen of one PID.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Continuity {
-    fingerprint: u64,
+    /// In halves, so that this and all else that is known of a PID fill 32 bytes.
+    fingerprint: [u32; 2],
     counter: u8,
     seen: bool,
     /// The last packet was itself the second occurrence of one.
@@ -26,7 +27,7 @@ impl Continuity {
             let still = counter == last || first || packet.discontinuity_indicator();
             return if still { None } else { Some(counter.wrapping_sub(last) & 0x0F) };
         }
-        let fingerprint = packet.fingerprint();
+        let fingerprint = halves(packet.fingerprint());
         let before = core::mem::replace(&mut self.fingerprint, fingerprint);
         let expected = last.wrapping_add(1) & 0x0F;
         if counter == expected || first {
@@ -46,6 +47,12 @@ impl Continuity {
         // a third occurrence repeats, it does not lack anything
         Some(if same { 0 } else { packet.continuity_counter().wrapping_sub(expected) & 0x0F })
     }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "a half each")]
+const fn halves(fingerprint: u64) -> [u32; 2] {
+    [fingerprint as u32, (fingerprint >> 32) as u32]
 }
 
 #[cfg(test)]

@@ -13,8 +13,32 @@ pub struct Occurrence {
     pub at: Instant,
     /// The number of the input's packet, from 0, at which it was seen; for an absence the next that comes.
     pub packet: u64,
-    /// On which PID; none where it is of the whole stream.
+    /// On what.
+    pub place: Place,
+}
+
+/// What an occurrence is of: a PID, a program, or the whole stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The PID; none where it is of the whole stream.
     pub pid: Option<Pid>,
+    /// program_number of the program that it belongs to, of several the first; none where it belongs to none.
+    pub program: Option<u16>,
+}
+
+impl Place {
+    /// The whole stream.
+    pub const STREAM: Self = Self { pid: None, program: None };
+
+    /// A PID that belongs to no program.
+    pub const fn pid(pid: Pid) -> Self {
+        Self { pid: Some(pid), program: None }
+    }
+
+    /// A PID of a program; 0 is the network's number and no program's.
+    pub(super) const fn of(pid: Pid, program: u16) -> Self {
+        Self { pid: Some(pid), program: if program == 0 { None } else { Some(program) } }
+    }
 }
 
 /// The occurrences of one indicator.
@@ -58,13 +82,13 @@ impl Count {
 
 /// Is told of every event as it is counted.
 pub trait Observer {
-    /// `indicator` was raised at `at`, on `pid` where it is of one PID.
-    fn event(&mut self, at: Instant, indicator: Indicator, pid: Option<Pid>);
+    /// `indicator` was raised at `at` on `place`.
+    fn event(&mut self, at: Instant, indicator: Indicator, place: Place);
 }
 
 /// For those who only want the counts.
 impl Observer for () {
-    fn event(&mut self, _at: Instant, _indicator: Indicator, _pid: Option<Pid>) {}
+    fn event(&mut self, _at: Instant, _indicator: Indicator, _place: Place) {}
 }
 
 /// The counts of all indicators, and the number of the packet that is being looked at.
@@ -83,10 +107,10 @@ pub(super) struct Sink<'a, O> {
 
 impl<O: Observer> Sink<'_, O> {
     #[cold]
-    pub(super) fn raise(&mut self, indicator: Indicator, pid: Option<Pid>) {
-        let occurrence = Occurrence { at: self.at, packet: self.counts.packet, pid };
+    pub(super) fn raise(&mut self, indicator: Indicator, place: Place) {
+        let occurrence = Occurrence { at: self.at, packet: self.counts.packet, place };
         self.counts.by_indicator[indicator.index()].add(occurrence);
-        self.observer.event(self.at, indicator, pid);
+        self.observer.event(self.at, indicator, place);
     }
 }
 
@@ -99,7 +123,7 @@ mod tests {
         let mut count = Count::default();
         assert_eq!(count.last(), None);
         for i in 0..20 {
-            count.add(Occurrence { at: Instant::from_nanos(i), packet: 0, pid: None });
+            count.add(Occurrence { at: Instant::from_nanos(i), packet: 0, place: Place::STREAM });
         }
         assert_eq!(count.events(), 20);
         assert_eq!(count.first(), Some(Instant::from_nanos(0)));

@@ -1,6 +1,7 @@
-//! The indicators of ETSI TR 101 290 V1.4.1, tables 5.0a (first priority) and 5.0b (second priority).
+//! The indicators of ETSI TR 101 290 V1.4.1, tables 5.0a (first priority), 5.0b (second) and, where they are cheap, 5.0c
+//! (third).
 
-/// One indicator of the first or second priority.
+/// One indicator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Indicator {
@@ -30,11 +31,24 @@ pub enum Indicator {
     PtsError,
     /// 2.6: scrambled packets and no CAT, or another table_id than 0x01 on PID 1.
     CatError,
+    /// 3.1.a: no NIT of this network for 10 s, two within 25 ms, or another table_id on its PID.
+    NitActualError,
+    /// 3.2: another table of the service information further apart than EN 300 468 allows, or nearer than 25 ms.
+    SiRepetitionError,
+    /// 3.4.a: a PID that neither a PMT nor the CAT refers to for 0.5 s.
+    UnreferencedPid,
+    /// 3.5.a: no SDT of this transport stream for 2 s, two within 25 ms, or another table_id on its PID.
+    SdtActualError,
+    /// 3.6.a: the present or the following event of this transport stream missing for 2 s, two sections within 25 ms, or
+    /// another table_id on its PID.
+    EitActualError,
+    /// 3.8: no TDT for 30 s, two within 25 ms, or another table_id on its PID.
+    TdtError,
 }
 
 impl Indicator {
     /// How many there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 19;
 
     /// All of them, in the order of the tables.
     pub const ALL: [Self; Self::COUNT] = [
@@ -51,6 +65,12 @@ impl Indicator {
         Self::PcrAccuracyError,
         Self::PtsError,
         Self::CatError,
+        Self::NitActualError,
+        Self::SiRepetitionError,
+        Self::UnreferencedPid,
+        Self::SdtActualError,
+        Self::EitActualError,
+        Self::TdtError,
     ];
 
     /// As an index into tables of [`Indicator::COUNT`].
@@ -74,6 +94,12 @@ impl Indicator {
             Self::PcrAccuracyError => "pcr_accuracy_error",
             Self::PtsError => "pts_error",
             Self::CatError => "cat_error",
+            Self::NitActualError => "nit_actual_error",
+            Self::SiRepetitionError => "si_repetition_error",
+            Self::UnreferencedPid => "unreferenced_pid",
+            Self::SdtActualError => "sdt_actual_error",
+            Self::EitActualError => "eit_actual_error",
+            Self::TdtError => "tdt_error",
         }
     }
 
@@ -93,10 +119,16 @@ impl Indicator {
             Self::PcrAccuracyError => "2.4",
             Self::PtsError => "2.5",
             Self::CatError => "2.6",
+            Self::NitActualError => "3.1.a",
+            Self::SiRepetitionError => "3.2",
+            Self::UnreferencedPid => "3.4.a",
+            Self::SdtActualError => "3.5.a",
+            Self::EitActualError => "3.6.a",
+            Self::TdtError => "3.8",
         }
     }
 
-    /// 1: needed for the stream to be decoded at all; 2: to be watched all the time.
+    /// 1: needed for the stream to be decoded at all; 2: to be watched all the time; 3: of use to some.
     pub const fn priority(self) -> u8 {
         match self {
             Self::TsSyncLoss
@@ -112,6 +144,12 @@ impl Indicator {
             | Self::PcrAccuracyError
             | Self::PtsError
             | Self::CatError => 2,
+            Self::NitActualError
+            | Self::SiRepetitionError
+            | Self::UnreferencedPid
+            | Self::SdtActualError
+            | Self::EitActualError
+            | Self::TdtError => 3,
         }
     }
 }

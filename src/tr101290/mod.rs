@@ -5,115 +5,81 @@
 //! - Nothing is dropped before it is counted: a packet whose sync byte is wrong, or with transport_error_indicator, is
 //!   counted and then kept out of whatever would have to trust it.
 //! - Nothing grows: every list has its size from the start, and what a stream announces beyond it is counted and left out.
+//! - One detector a file. A detector has the state of its indicator, is told of what concerns it, and knows when it is due.
 
 mod absence;
+mod cat;
 mod continuity;
 mod count;
+mod crc;
+mod eit;
 mod indicator;
+mod nit;
+mod pat;
+mod pcr_discontinuity;
+mod pcr_repetition;
+mod pid;
 mod pids;
-mod references;
-mod scrambling;
+mod pmt;
+mod pts;
+mod sdt;
+mod sections;
 mod settings;
-mod sync;
-mod tables;
+mod si_repetition;
+mod spacing;
+mod structure;
+mod sync_byte;
+mod sync_loss;
+mod tdt;
+mod transport;
+mod unreferenced;
+mod watchers;
 
-pub use count::{Count, LATEST, Observer, Occurrence};
+pub use count::{Count, LATEST, Observer, Occurrence, Place};
 pub use indicator::Indicator;
 pub use settings::Settings;
-pub use tables::{MAX_PROGRAMS, MAX_STREAMS, Program, Stream};
+pub use structure::{MAX_PROGRAMS, MAX_STREAMS, Program, Stream};
 
-use crate::ts::section::{Assembler, MAX_SECTION};
 use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{Instant, Pid};
 
 use count::{Counts, Sink};
 use pids::{Pids, Roles};
-use references::References;
-use scrambling::Scrambling;
-use sync::Sync;
-use tables::Tables;
-
-/// The longest section of a PAT, CAT or PMT (ISO/IEC 13818-1 2.4.4.3: section_length at most 1021).
-const MAX_PSI: usize = 1024;
-/// PIDs of the SI tables whose CRC_32 is watched: NIT, SDT and BAT, EIT, TOT (EN 300 468 table 1).
-const SI_PIDS: [u16; 4] = [0x10, 0x11, 0x12, 0x14];
+use sync_loss::SyncLoss;
+use watchers::Watchers;
 
 /// Watches one input.
 ///
-/// What every packet needs lies together, in two cache lines and one for its PID; the rest is behind pointers, so that many
-/// inputs can be watched in turn.
+/// What every packet needs lies together, in two cache lines and half of one for its PID; the rest is behind a pointer, so
+/// that many inputs can be watched in turn.
 #[derive(Debug)]
 pub struct Analyser {
     counts: Counts,
     nulls: u64,
     missing: u64,
-    sync: Sync,
-    pids: Pids,
-    tables: Box<Tables>,
-    references: Box<References>,
-    scrambling: Box<Scrambling>,
-    sections: Box<Sections>,
     deadline: Instant,
+    sync_loss: SyncLoss,
+    started: bool,
     revision: u32,
-}
-
-/// The assemblers of the PIDs that carry sections.
-#[derive(Debug)]
-struct Sections {
-    psi: Box<[Assembler<MAX_PSI>; 2]>,
-    si: Box<[Assembler<MAX_SECTION>; SI_PIDS.len()]>,
-    pmt: Vec<(Pid, Assembler<MAX_PSI>)>,
-}
-
-impl Sections {
-    fn new() -> Self {
-        Self { psi: Box::default(), si: Box::default(), pmt: vec![(Pid::NULL, Assembler::default()); MAX_PROGRAMS] }
-    }
-
-    /// Gives each PMT PID an assembler; those that go on being PMT PIDs keep theirs.
-    fn follow(&mut self, tables: &Tables, pids: &mut Pids) {
-        for (pid, _) in &mut self.pmt {
-            if *pid != Pid::NULL && !tables.programs.iter().any(|p| p.pmt_pid == *pid) {
-                pids.entry(*pid).roles.remove(Roles::SECTIONS);
-                *pid = Pid::NULL;
-            }
-        }
-        for program in &tables.programs {
-            let known = program.pmt_pid == Pid::NULL || self.pmt.iter().any(|(pid, _)| *pid == program.pmt_pid);
-            let free = self.pmt.iter_mut().find(|(pid, _)| *pid == Pid::NULL);
-            if let (false, Some((pid, assembler))) = (known, free) {
-                *pid = program.pmt_pid;
-                assembler.reset();
-                pids.entry(*pid).roles.add(Roles::SECTIONS);
-            }
-        }
-        restore_fixed_roles(pids);
-    }
-}
-
-fn restore_fixed_roles(pids: &mut Pids) {
-    for pid in [Pid::PAT, Pid::CAT].into_iter().chain(SI_PIDS.map(Pid::new)) {
-        pids.entry(pid).roles.add(Roles::SECTIONS);
-    }
+    pids: Pids,
+    watchers: Box<Watchers>,
 }
 
 impl Analyser {
     /// An analyser of an input from which nothing came yet.
     pub fn new(settings: &Settings) -> Self {
         let mut pids = Pids::default();
-        restore_fixed_roles(&mut pids);
+        let watchers = Box::new(Watchers::new(settings, &mut pids));
         Self {
             counts: Counts::default(),
             nulls: 0,
             missing: 0,
-            sync: Sync::default(),
-            pids,
-            tables: Box::new(Tables::new(settings)),
-            references: Box::new(References::new(settings)),
-            scrambling: Box::new(Scrambling::new(settings)),
-            sections: Box::new(Sections::new()),
             deadline: Instant::NEVER,
+            sync_loss: SyncLoss::default(),
+            started: false,
             revision: 0,
+            pids,
+            watchers,
         }
     }
 
@@ -130,121 +96,77 @@ impl Analyser {
         }
         let packet = Packet::new(bytes);
         let sink = &mut Sink { at, counts: &mut self.counts, observer };
-        if !packet.is_synchronised() {
-            sink.raise(Indicator::SyncByteError, None);
-            if self.sync.bad(at) {
-                sink.raise(Indicator::TsSyncLoss, None);
+        if sync_byte::check(packet, sink) {
+            if self.sync_loss.bad(sink) {
                 self.revision = self.revision.wrapping_add(1);
             }
-            sink.counts.packet += 1;
+            self.counts.packet += 1;
             return;
         }
-        if self.sync.is_disturbed() {
-            self.sync.good();
+        if self.sync_loss.is_disturbed() {
+            self.sync_loss.good();
+        }
+        if transport::check(packet, sink) {
+            self.counts.packet += 1;
+            return;
         }
         let pid = packet.pid();
-        if packet.transport_error_indicator() {
-            sink.raise(Indicator::TransportError, Some(pid));
-            sink.counts.packet += 1;
-            return;
-        }
         let state = self.pids.entry(pid);
         state.last_seen = at;
         state.packets += 1;
-        let roles = state.roles;
-        let first = state.packets == 1;
-        if pid == Pid::NULL {
+        if state.packets == 1 {
+            self.first(pid, at);
+        } else if pid == Pid::NULL {
             self.nulls += 1;
-        } else {
-            if let Some(missing) = state.continuity.check(packet) {
-                self.broken(packet, missing, at, observer);
-            }
-            let starts = packet.has_adaptation_field() || packet.payload_unit_start_indicator();
-            if roles.need_all() || roles.any() && starts || packet.is_scrambled() {
-                self.special(packet, roles, at, observer);
-            }
+            self.counts.packet += 1;
+            return;
         }
-        if first && self.tables.pat.is_none() {
-            self.first(at);
+        let state = self.pids.entry(pid);
+        let roles = state.roles;
+        if pid != Pid::NULL
+            && let Some(missing) = state.continuity.check(packet)
+        {
+            let place = Place::of(pid, state.program);
+            self.broken(place, missing, at, observer);
+        }
+        let starts = packet.has_adaptation_field() || packet.payload_unit_start_indicator();
+        if roles.need_all() || starts && roles.need_starts() || packet.is_scrambled() {
+            self.special(packet, roles, at, observer);
         }
         self.counts.packet += 1;
     }
 
+    /// The first packet of a PID.
     #[cold]
-    fn first(&mut self, at: Instant) {
-        self.tables.start(at);
-        self.revision = self.revision.wrapping_add(1);
-        self.refresh_deadline();
+    fn first(&mut self, pid: Pid, at: Instant) {
+        let state = self.pids.entry(pid);
+        self.nulls += u64::from(pid == Pid::NULL);
+        self.watchers.unreferenced.first(pid, &mut state.roles, at);
+        if !self.started {
+            self.started = true;
+            self.watchers.pat.0.want(at);
+            self.revision = self.revision.wrapping_add(1);
+        }
+        self.deadline = self.watchers.due();
     }
 
     #[cold]
-    fn broken(&mut self, packet: Packet<'_>, missing: u8, at: Instant, observer: &mut impl Observer) {
-        let pid = packet.pid();
+    fn broken(&mut self, place: Place, missing: u8, at: Instant, observer: &mut impl Observer) {
         self.missing += u64::from(missing);
-        Sink { at, counts: &mut self.counts, observer }.raise(Indicator::ContinuityCountError, Some(pid));
-        // the section that was begun lacks a part: without this its CRC would be counted for a packet that never came
-        if let Some(assembler) = self.sections.pmt.iter_mut().find(|(p, _)| *p == pid) {
-            assembler.1.reset();
-        } else if let Some(assembler) = self.sections.psi.get_mut(pid.index()) {
-            assembler.reset();
-        } else if let Some(i) = SI_PIDS.iter().position(|&p| p == pid.value()) {
-            self.sections.si[i].reset();
+        Sink { at, counts: &mut self.counts, observer }.raise(Indicator::ContinuityCountError, place);
+        if let Some(pid) = place.pid {
+            self.watchers.sections.broken(pid);
         }
     }
 
     /// A packet of a PID that has to do with the program structure, or that is scrambled.
     fn special(&mut self, packet: Packet<'_>, roles: Roles, at: Instant, observer: &mut impl Observer) {
-        let pid = packet.pid();
-        if roles.has(Roles::ABSENT) {
-            self.references.returned(pid, at);
-            self.pids.entry(pid).roles.remove(Roles::ABSENT);
-        }
         let sink = &mut Sink { at, counts: &mut self.counts, observer };
-        if roles.has(Roles::PCR) && packet.has_pcr() {
-            self.references.pcr(packet, sink);
-        }
-        if packet.is_scrambled() {
-            self.scrambling.seen(at, self.tables.cat_seen);
-            if roles.has(Roles::SECTIONS) {
-                let is_pmt = self.tables.programs.iter().any(|p| p.pmt_pid == pid);
-                match pid {
-                    Pid::PAT => sink.raise(Indicator::PatError2, Some(pid)),
-                    pid if is_pmt => sink.raise(Indicator::PmtError2, Some(pid)),
-                    _ => {}
-                }
-            }
-            // its presence is all that a scrambled PES packet shows
-            if roles.has(Roles::MEDIA) {
-                self.references.pts(pid, at);
-            }
-        } else {
-            if roles.has(Roles::MEDIA) && packet.starts_with_pts() {
-                self.references.pts(pid, at);
-            }
-            if roles.has(Roles::SECTIONS) {
-                self.section_packet(packet, at, observer);
-            }
-        }
-        self.refresh_deadline();
-    }
-
-    fn section_packet(&mut self, packet: Packet<'_>, at: Instant, observer: &mut impl Observer) {
-        let (pid, start, payload) = (packet.pid(), packet.payload_unit_start_indicator(), packet.payload());
-        let mut sink = Sink { at, counts: &mut self.counts, observer };
-        let tables = &mut self.tables;
-        let section = |section: crate::ts::section::Section<'_>| tables.section(pid, section, &mut sink);
-        if let Some(assembler) = self.sections.psi.get_mut(pid.index()) {
-            assembler.push(start, payload, section);
-        } else if let Some(i) = SI_PIDS.iter().position(|&p| p == pid.value()) {
-            self.sections.si[i].push(start, payload, section);
-        } else if let Some((_, assembler)) = self.sections.pmt.iter_mut().find(|(p, _)| *p == pid) {
-            assembler.push(start, payload, section);
-        }
-        if core::mem::take(&mut self.tables.changed) {
-            self.sections.follow(&self.tables, &mut self.pids);
-            self.references.follow(&self.tables, &mut self.pids, at);
+        let changed = self.watchers.packet(packet, roles, &mut self.pids, sink);
+        if changed {
             self.revision = self.revision.wrapping_add(1);
         }
+        self.deadline = self.watchers.due();
     }
 
     /// Before this time no absence can fall due.
@@ -252,28 +174,19 @@ impl Analyser {
         self.deadline
     }
 
-    fn refresh_deadline(&mut self) {
-        self.deadline = self
-            .tables
-            .due
-            .min(self.references.pid_due)
-            .min(self.references.pcr_due)
-            .min(self.references.pts_due)
-            .min(self.scrambling.due);
-    }
-
-    /// Raises every absence whose limit has passed at `now`.
+    /// Raises every absence whose limit has passed at `now`, each at the time at which it did.
     #[cold]
     pub fn advance(&mut self, now: Instant, observer: &mut impl Observer) {
-        let sink = &mut Sink { at: now, counts: &mut self.counts, observer };
-        if self.tables.due <= now {
-            self.tables.advance(sink);
+        while self.deadline <= now {
+            let due = self.deadline;
+            let sink = &mut Sink { at: due, counts: &mut self.counts, observer };
+            self.watchers.advance(&mut self.pids, sink);
+            self.deadline = self.watchers.due();
+            debug_assert!(self.deadline > due, "what was due at {due:?} is due again");
+            if self.deadline <= due {
+                self.deadline = now + crate::units::Span::from_millis(1);
+            }
         }
-        self.references.advance(&mut self.pids, sink);
-        if self.scrambling.due <= now {
-            self.scrambling.advance(self.tables.cat_seen, sink);
-        }
-        self.refresh_deadline();
     }
 
     /// How often, when and where an indicator was raised.
@@ -303,66 +216,80 @@ impl Analyser {
 
     /// The programs of the PAT.
     pub fn programs(&self) -> &[Program] {
-        &self.tables.programs
+        &self.watchers.structure.programs
     }
 
     /// The elementary streams of all PMTs.
     pub fn streams(&self) -> &[Stream] {
-        &self.tables.streams
+        &self.watchers.structure.streams
     }
 
     /// Programs and streams that were announced and found no room, [`MAX_PROGRAMS`] and [`MAX_STREAMS`].
     pub const fn left_out(&self) -> u64 {
-        self.tables.left_out
+        self.watchers.structure.left_out
     }
 
     /// When the thing that an absence indicator waits for was last there: of several, the one that has been missing
-    /// longest. `wanted` confines it to PIDs. None where nothing is waited for, or for an indicator that is no absence.
-    pub fn last_there(&self, indicator: Indicator, wanted: impl Fn(Pid) -> bool) -> Option<Instant> {
-        let oldest = |times: &mut dyn Iterator<Item = (Pid, Instant, bool)>| {
-            times.filter(|&(pid, ..)| wanted(pid)).map(|(_, last, _)| last).min()
+    /// longest. `wanted` confines it to places. None where nothing is waited for, or for an indicator that is no absence.
+    pub fn last_there(&self, indicator: Indicator, wanted: impl Fn(Place) -> bool) -> Option<Instant> {
+        let oldest = |times: &mut dyn Iterator<Item = (Place, Instant, bool)>| {
+            times.filter(|&(place, ..)| wanted(place)).map(|(_, last, _)| last).min()
         };
+        let watchers = &*self.watchers;
         match indicator {
-            Indicator::TsSyncLoss => self.sync.lost_since(),
-            Indicator::PatError2 => self.tables.pat.map(|watch| watch.last),
-            Indicator::PmtError2 => self.tables.programs.iter().map(|p| p.watch.last).min(),
-            Indicator::PidError => oldest(&mut self.references.pids(&self.pids)),
-            Indicator::PcrRepetitionError => oldest(&mut self.references.pcrs()),
-            Indicator::PtsError => oldest(&mut self.references.all_pts()),
+            Indicator::TsSyncLoss => self.sync_loss.lost_since(),
+            Indicator::PatError2 => watchers.pat.0.watch.map(|watch| watch.last),
+            Indicator::PmtError2 => oldest(&mut watchers.pmt.watched()),
+            Indicator::PidError => oldest(&mut watchers.pid.watched(&self.pids)),
+            Indicator::PcrRepetitionError => oldest(&mut watchers.pcr_repetition.watched()),
+            Indicator::PtsError => oldest(&mut watchers.pts.watched()),
+            Indicator::NitActualError => watchers.nit.0.watch.map(|watch| watch.last),
+            Indicator::SiRepetitionError => watchers.si_repetition.last(),
+            Indicator::SdtActualError => watchers.sdt.0.watch.map(|watch| watch.last),
+            Indicator::EitActualError => watchers.eit.last(),
+            Indicator::TdtError => watchers.tdt.0.watch.map(|watch| watch.last),
             Indicator::SyncByteError
             | Indicator::ContinuityCountError
             | Indicator::TransportError
             | Indicator::CrcError
             | Indicator::PcrDiscontinuityIndicatorError
             | Indicator::PcrAccuracyError
-            | Indicator::CatError => None,
+            | Indicator::CatError
+            | Indicator::UnreferencedPid => None,
         }
     }
 
     /// Whether what an absence indicator waits for is overdue now, by the analyser's own limit.
     pub fn is_absent(&self, indicator: Indicator) -> bool {
-        fn any(mut times: impl Iterator<Item = (Pid, Instant, bool)>) -> bool {
+        fn any(mut times: impl Iterator<Item = (Place, Instant, bool)>) -> bool {
             times.any(|(.., absent)| absent)
         }
+        let watchers = &*self.watchers;
         match indicator {
-            Indicator::TsSyncLoss => self.sync.lost_since().is_some(),
-            Indicator::PatError2 => self.tables.pat.is_some_and(|watch| watch.absent),
-            Indicator::PmtError2 => self.tables.programs.iter().any(|p| p.watch.absent),
-            Indicator::PidError => any(self.references.pids(&self.pids)),
-            Indicator::PcrRepetitionError => any(self.references.pcrs()),
-            Indicator::PtsError => any(self.references.all_pts()),
-            Indicator::CatError => self.scrambling.absent,
+            Indicator::TsSyncLoss => self.sync_loss.lost_since().is_some(),
+            Indicator::PatError2 => watchers.pat.0.is_absent(),
+            Indicator::PmtError2 => any(watchers.pmt.watched()),
+            Indicator::PidError => any(watchers.pid.watched(&self.pids)),
+            Indicator::PcrRepetitionError => any(watchers.pcr_repetition.watched()),
+            Indicator::PtsError => any(watchers.pts.watched()),
+            Indicator::CatError => watchers.cat.absent,
+            Indicator::NitActualError => watchers.nit.0.is_absent(),
+            Indicator::SiRepetitionError => watchers.si_repetition.is_absent(),
+            Indicator::SdtActualError => watchers.sdt.0.is_absent(),
+            Indicator::EitActualError => watchers.eit.is_absent(),
+            Indicator::TdtError => watchers.tdt.0.is_absent(),
             Indicator::SyncByteError
             | Indicator::ContinuityCountError
             | Indicator::TransportError
             | Indicator::CrcError
             | Indicator::PcrDiscontinuityIndicatorError
-            | Indicator::PcrAccuracyError => false,
+            | Indicator::PcrAccuracyError
+            | Indicator::UnreferencedPid => false,
         }
     }
 
     /// Whether `pid` is one that comes all the time and carries pictures or sound.
     pub fn is_media(&self, pid: Pid) -> bool {
-        self.tables.kind(pid).is_some_and(crate::ts::stream::Kind::is_media)
+        self.streams().iter().any(|stream| stream.pid == pid && stream.description.kind.is_media())
     }
 }

@@ -58,6 +58,11 @@ impl<'a> Section<'a> {
         self.0.get(6).copied().unwrap_or(0)
     }
 
+    /// last_section_number.
+    pub fn last_section_number(self) -> u8 {
+        self.0.get(7).copied().unwrap_or(0)
+    }
+
     /// What stands between the long header and the CRC_32.
     pub fn contents(self) -> &'a [u8] {
         self.0.get(LONG_HEADER..self.0.len().saturating_sub(CRC_SIZE)).unwrap_or(&[])

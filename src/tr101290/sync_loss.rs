@@ -1,8 +1,7 @@
-//! 1.1 TS_sync_loss and 1.2 Sync_byte_error: table 5.0a, with the hysteresis of annex G.1.
-//!
-//! The packet grid is the datagram's, so a packet with a wrong first byte is still a packet: it is counted, and what it
-//! says is not believed.
+//! 1.1 TS_sync_loss: table 5.0a, with the hysteresis of annex G.1.
 
+use super::Indicator;
+use super::count::{Observer, Place, Sink};
 use crate::units::Instant;
 
 /// Consecutive wrong sync bytes that lose synchronisation.
@@ -11,13 +10,13 @@ const LOSE: u8 = 2;
 const REGAIN: u8 = 5;
 
 #[derive(Debug, Default)]
-pub(super) struct Sync {
+pub(super) struct SyncLoss {
     bad: u8,
     good: u8,
     lost_since: Option<Instant>,
 }
 
-impl Sync {
+impl SyncLoss {
     /// Whether the next good packet changes anything.
     #[inline]
     pub(super) const fn is_disturbed(&self) -> bool {
@@ -29,8 +28,17 @@ impl Sync {
         self.lost_since
     }
 
-    /// A wrong sync byte; true when it loses synchronisation.
-    pub(super) fn bad(&mut self, at: Instant) -> bool {
+    /// A wrong sync byte; true when it loses synchronisation, which is counted.
+    #[cold]
+    pub(super) fn bad<O: Observer>(&mut self, sink: &mut Sink<'_, O>) -> bool {
+        let loses = self.corrupt(sink.at);
+        if loses {
+            sink.raise(Indicator::TsSyncLoss, Place::STREAM);
+        }
+        loses
+    }
+
+    fn corrupt(&mut self, at: Instant) -> bool {
         self.good = 0;
         self.bad = self.bad.saturating_add(1);
         let loses = self.bad == LOSE && self.lost_since.is_none();
@@ -56,18 +64,18 @@ mod tests {
 
     #[test]
     fn two_bad_ones_lose_it_and_five_good_ones_regain_it() {
-        let mut sync = Sync::default();
+        let mut sync = SyncLoss::default();
         let at = Instant::ZERO;
-        assert!(!sync.bad(at));
+        assert!(!sync.corrupt(at));
         sync.good();
-        assert!(!sync.bad(at) && !sync.is_disturbed() || sync.lost_since().is_none());
-        assert!(sync.bad(at));
-        assert!(!sync.bad(at), "lost once, not again");
+        assert!(!sync.corrupt(at) && !sync.is_disturbed() || sync.lost_since().is_none());
+        assert!(sync.corrupt(at));
+        assert!(!sync.corrupt(at), "lost once, not again");
         for _ in 0..4 {
             sync.good();
         }
         assert!(sync.lost_since().is_some());
-        assert!(!sync.bad(at));
+        assert!(!sync.corrupt(at));
         for _ in 0..5 {
             sync.good();
         }

@@ -1,0 +1,40 @@
+//! 3.5.a SDT_actual_error: table 5.0c. It is waited for once the stream has shown that it carries service information.
+
+use super::absence::Awaited;
+use super::count::{Observer, Place, Sink};
+use super::structure::table;
+use super::{Indicator, Settings};
+use crate::ts::section::Section;
+use crate::units::Pid;
+
+const PLACE: Place = Place::pid(Pid::SDT);
+
+#[derive(Debug)]
+pub(super) struct SdtActualError(pub(super) Awaited);
+
+impl SdtActualError {
+    pub(super) const fn new(settings: &Settings) -> Self {
+        Self(Awaited::new(settings.sdt))
+    }
+
+    /// A section on the SDT's PID, and whether it came too soon after another.
+    pub(super) fn section<O: Observer>(&mut self, section: Section<'_>, too_close: bool, sink: &mut Sink<'_, O>) {
+        let wrong = match section.table_id() {
+            table::SDT_ACTUAL => {
+                self.0.seen(sink.at);
+                too_close
+            }
+            table::SDT_OTHER | table::BAT | table::STUFFING => false,
+            _ => true,
+        };
+        if wrong {
+            sink.raise(Indicator::SdtActualError, PLACE);
+        }
+    }
+
+    pub(super) fn advance<O: Observer>(&mut self, sink: &mut Sink<'_, O>) {
+        if self.0.expire(sink.at) {
+            sink.raise(Indicator::SdtActualError, PLACE);
+        }
+    }
+}

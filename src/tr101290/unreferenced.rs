@@ -1,0 +1,86 @@
+//! 3.4.a Unreferenced_PID: table 5.0c. A PID has its time to be referred to by a PMT or the CAT from its first packet, or from
+//! when the last table that referred to it no longer does. PIDs 0x00 to 0x1F, null packets and the base PID of ATSC's tables
+//! need no reference.
+
+use std::collections::VecDeque;
+
+use super::count::{Observer, Place, Sink};
+use super::pids::{Pids, Roles};
+use super::structure::Structure;
+use super::{Indicator, Settings};
+use crate::units::{Instant, Pid, Span};
+
+/// PIDs that have no need of a reference: those of EN 300 468 table 1.
+const RESERVED: u16 = 0x1F;
+/// The base_PID of ATSC A/65.
+const ATSC_BASE: u16 = 0x1FFB;
+
+#[derive(Debug)]
+pub(super) struct UnreferencedPid {
+    limit: Span,
+    /// Those whose time runs, in the order in which it ends; each PID is in it once at most.
+    waiting: VecDeque<(Pid, Instant)>,
+    /// Those that a table refers to now.
+    referenced: Vec<Pid>,
+}
+
+impl UnreferencedPid {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            limit: settings.unreferenced,
+            waiting: VecDeque::with_capacity(Pid::COUNT),
+            referenced: Vec::with_capacity(Pid::COUNT),
+        }
+    }
+
+    /// The first packet of a PID, or the first after it lost its reference.
+    pub(super) fn first(&mut self, pid: Pid, roles: &mut Roles, at: Instant) {
+        let needs_none = pid.value() <= RESERVED || pid == Pid::NULL || pid.value() == ATSC_BASE;
+        if !needs_none && !roles.has(Roles::REFERENCED) && !roles.has(Roles::QUEUED) {
+            roles.add(Roles::QUEUED);
+            self.waiting.push_back((pid, at + self.limit));
+        }
+    }
+
+    /// Follows the structure after it changed.
+    pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
+        for (pid, _) in structure.referenced() {
+            pids.entry(pid).roles.add(Roles::WANTED);
+        }
+        for place in 0..self.referenced.len() {
+            let pid = self.referenced[place];
+            let state = pids.entry(pid);
+            if !state.roles.has(Roles::WANTED) {
+                state.roles.remove(Roles::REFERENCED);
+                state.program = 0;
+                if state.packets > 0 {
+                    self.first(pid, &mut state.roles, at);
+                }
+            }
+        }
+        self.referenced.clear();
+        for (pid, program) in structure.referenced() {
+            let state = pids.entry(pid);
+            if state.roles.has(Roles::WANTED) {
+                state.roles.remove(Roles::WANTED);
+                state.roles.add(Roles::REFERENCED);
+                state.program = program;
+                self.referenced.push(pid);
+            }
+        }
+    }
+
+    pub(super) fn advance<O: Observer>(&mut self, pids: &mut Pids, sink: &mut Sink<'_, O>) {
+        while let Some((pid, _)) = self.waiting.pop_front_if(|(_, due)| *due <= sink.at) {
+            let roles = &mut pids.entry(pid).roles;
+            roles.remove(Roles::QUEUED);
+            if !roles.has(Roles::REFERENCED) {
+                sink.raise(Indicator::UnreferencedPid, Place::pid(pid));
+            }
+        }
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.waiting.front().map_or(Instant::NEVER, |(_, due)| *due)
+    }
+}

@@ -1,0 +1,199 @@
+//! All that a packet may concern besides its own header: the detectors, and the structure that they follow.
+
+use super::cat::CatError;
+use super::count::{Observer, Place, Sink};
+use super::eit::EitActualError;
+use super::nit::NitActualError;
+use super::pat::PatError2;
+use super::pcr_discontinuity::PcrDiscontinuityIndicatorError;
+use super::pcr_repetition::PcrRepetitionError;
+use super::pid::PidError;
+use super::pids::{Pids, Roles};
+use super::pmt::PmtError2;
+use super::pts::PtsError;
+use super::sdt::SdtActualError;
+use super::sections::Sections;
+use super::si_repetition::SiRepetitionError;
+use super::spacing::Spacing;
+use super::structure::{Structure, table};
+use super::tdt::TdtError;
+use super::unreferenced::UnreferencedPid;
+use super::{Settings, crc};
+use crate::ts::Packet;
+use crate::ts::section::Section;
+use crate::units::{Instant, Pid};
+
+#[derive(Debug)]
+pub(super) struct Watchers {
+    pub(super) structure: Structure,
+    pub(super) sections: Sections,
+    pub(super) pat: PatError2,
+    pub(super) pmt: PmtError2,
+    pub(super) pid: PidError,
+    pub(super) pcr_repetition: PcrRepetitionError,
+    pcr_discontinuity: PcrDiscontinuityIndicatorError,
+    pub(super) pts: PtsError,
+    pub(super) cat: CatError,
+    pub(super) nit: NitActualError,
+    pub(super) si_repetition: SiRepetitionError,
+    pub(super) unreferenced: UnreferencedPid,
+    pub(super) sdt: SdtActualError,
+    pub(super) eit: EitActualError,
+    pub(super) tdt: TdtError,
+    spacing: Spacing,
+}
+
+impl Watchers {
+    pub(super) fn new(settings: &Settings, pids: &mut Pids) -> Self {
+        Self {
+            structure: Structure::new(),
+            sections: Sections::new(pids),
+            pat: PatError2::new(settings),
+            pmt: PmtError2::new(settings),
+            pid: PidError::new(settings),
+            pcr_repetition: PcrRepetitionError::new(settings),
+            pcr_discontinuity: PcrDiscontinuityIndicatorError::new(),
+            pts: PtsError::new(settings),
+            cat: CatError::new(settings),
+            nit: NitActualError::new(settings),
+            si_repetition: SiRepetitionError::new(settings),
+            unreferenced: UnreferencedPid::new(settings),
+            sdt: SdtActualError::new(settings),
+            eit: EitActualError::new(settings),
+            tdt: TdtError::new(settings),
+            spacing: Spacing::new(settings.si_gap),
+        }
+    }
+
+    /// A packet of a PID that has a role, or that is scrambled; true where it changed what is waited for.
+    pub(super) fn packet<O: Observer>(
+        &mut self,
+        packet: Packet<'_>,
+        roles: Roles,
+        pids: &mut Pids,
+        sink: &mut Sink<'_, O>,
+    ) -> bool {
+        let (pid, at) = (packet.pid(), sink.at);
+        if roles.has(Roles::ABSENT) {
+            self.pid.returned(pid, at);
+            pids.entry(pid).roles.remove(Roles::ABSENT);
+        }
+        if roles.has(Roles::PCR)
+            && let Some(pcr) = packet.pcr()
+        {
+            let step = self.pcr_discontinuity.pcr(packet, pcr, sink);
+            self.pcr_repetition.pcr(pid, step, sink);
+        }
+        if packet.is_scrambled() {
+            self.cat.scrambled(at);
+            if pid == Pid::PAT {
+                PatError2::scrambled(sink);
+            } else if roles.has(Roles::SECTIONS) {
+                self.pmt.scrambled(pid, sink);
+            }
+            // its presence is all that a scrambled PES packet shows
+            if roles.has(Roles::PTS) {
+                self.pts.seen(pid, at);
+            }
+            return false;
+        }
+        if roles.has(Roles::PTS) && packet.starts_with_pts() {
+            self.pts.seen(pid, at);
+        }
+        roles.has(Roles::SECTIONS) && self.section_packet(packet, pids, sink)
+    }
+
+    fn section_packet<O: Observer>(&mut self, packet: Packet<'_>, pids: &mut Pids, sink: &mut Sink<'_, O>) -> bool {
+        let pid = packet.pid();
+        let place = Place::of(pid, pids.entry(pid).program);
+        let Self { structure, sections, pat, pmt, cat, nit, si_repetition, sdt, eit, tdt, spacing, .. } = self;
+        let mut changed = false;
+        sections.push(packet, |section| {
+            if crc::check(place, section, sink) {
+                return;
+            }
+            let too_close = is_si(pid) && spacing.is_too_close(pid, section, sink.at);
+            if is_si(pid) {
+                sdt.0.want(sink.at);
+                si_repetition.section(pid, section, too_close, sink);
+            }
+            match pid {
+                Pid::PAT => {
+                    pat.section(section, sink);
+                    if is_table(section, table::PAT) {
+                        changed |= structure.pat(section);
+                        if structure.network_pid == Some(Pid::NIT) {
+                            nit.0.want(sink.at);
+                            tdt.0.want(sink.at);
+                        }
+                    }
+                }
+                Pid::CAT => {
+                    cat.section(section, sink);
+                    changed |= is_table(section, table::CAT) && structure.cat(section);
+                }
+                Pid::NIT => nit.section(section, too_close, sink),
+                Pid::SDT => sdt.section(section, too_close, sink),
+                Pid::EIT => eit.section(section, too_close, sink),
+                Pid::TDT => tdt.section(section, too_close, sink),
+                _ if is_table(section, table::PMT) => {
+                    if let Some(is_new) = structure.pmt(pid, section) {
+                        pmt.seen(section.table_id_extension(), pid, sink.at);
+                        changed |= is_new;
+                    }
+                }
+                _ => {}
+            }
+        });
+        if changed {
+            self.follow(pids, sink.at);
+        }
+        changed
+    }
+
+    /// The structure changed: what hangs on it follows.
+    #[cold]
+    fn follow(&mut self, pids: &mut Pids, at: Instant) {
+        self.sections.follow(&self.structure, pids);
+        self.pmt.follow(&self.structure.programs, at);
+        self.pid.follow(&self.structure, pids, at);
+        self.pcr_repetition.follow(&self.structure, pids, at);
+        self.pcr_discontinuity.follow(&self.structure);
+        self.pts.follow(&self.structure, pids, at);
+        self.unreferenced.follow(&self.structure, pids, at);
+    }
+
+    /// When the first absence falls due.
+    #[inline]
+    pub(super) fn due(&self) -> Instant {
+        let stream = self.pat.due().min(self.pmt.due).min(self.pid.due()).min(self.cat.due);
+        let program = self.pcr_repetition.due().min(self.pts.due()).min(self.unreferenced.due());
+        let service = self.nit.0.due.min(self.sdt.0.due).min(self.eit.due()).min(self.tdt.0.due);
+        stream.min(program).min(service).min(self.si_repetition.due())
+    }
+
+    /// Raises what falls due now.
+    pub(super) fn advance<O: Observer>(&mut self, pids: &mut Pids, sink: &mut Sink<'_, O>) {
+        self.pat.advance(sink);
+        self.pmt.advance(sink);
+        self.pid.advance(pids, sink);
+        self.pcr_repetition.advance(sink);
+        self.pts.advance(sink);
+        self.cat.advance(sink);
+        self.nit.advance(sink);
+        self.si_repetition.advance(sink);
+        self.unreferenced.advance(pids, sink);
+        self.sdt.advance(sink);
+        self.eit.advance(sink);
+        self.tdt.advance(sink);
+    }
+}
+
+/// Whether a PID carries tables of the service information.
+const fn is_si(pid: Pid) -> bool {
+    matches!(pid, Pid::NIT | Pid::SDT | Pid::EIT | Pid::TDT)
+}
+
+fn is_table(section: Section<'_>, id: u8) -> bool {
+    section.table_id() == id && section.has_long_syntax()
+}
