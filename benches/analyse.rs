@@ -50,16 +50,16 @@ fn against_others() {
         Some(folder) => (REAL, read(&Path::new(&folder).join(REAL))),
         None => ("a feed of our own", Feed::new(changeover::synth::Settings::default()).take(20_000).map(own).collect()),
     };
-    let traffic = vec![datagrams(&once, DATAGRAMS)];
+    let traffic = datagrams(&once, DATAGRAMS);
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     let mut found = String::new();
     println!("{name}: {DATAGRAMS} datagrams; ns a packet");
     for _ in 0..TURNS {
-        let read = per_packet(|| look(&traffic[0]));
-        let (full, said) = analyse(&traffic);
+        let read = per_packet(|| look(&traffic));
+        let (full, said) = analyse(&traffic, 1);
         found = said;
-        let other = per_packet(|| conformance(&traffic[0]));
+        let other = per_packet(|| conformance(&traffic));
         println!("first 64 bytes {read:6.1}   analyser {full:6.1}   dvb-conformance {other:6.1}");
         ours.push(full / read);
         theirs.push(other / full);
@@ -73,12 +73,12 @@ fn growth() {
     let sizes = [(2, 1), (20, 1), (200, 1), (2, 400), (20, 400), (200, 400)];
     let traffic = sizes.map(|(pids, inputs)| {
         let once = mux(pids, DATAGRAMS * PER_DATAGRAM / inputs);
-        (0..inputs).map(|_| datagrams(&once, DATAGRAMS / inputs)).collect::<Vec<_>>()
+        in_turn(&once, inputs)
     });
     let mut turns = sizes.map(|_| Vec::<f64>::new());
     for _ in 0..TURNS {
-        for (traffic, turns) in traffic.iter().zip(&mut turns) {
-            turns.push(analyse(traffic).0);
+        for ((traffic, (_, inputs)), turns) in traffic.iter().zip(sizes).zip(&mut turns) {
+            turns.push(analyse(traffic, inputs).0);
         }
     }
     let least = median(turns[0].clone());
@@ -122,26 +122,24 @@ fn look(traffic: &[Datagram]) {
     black_box(sum);
 }
 
-/// Each input's datagrams through its own analyser, all inputs in turn; the processor time a packet. What every input has
-/// to begin with, and its first second of packets, come before the time counts.
-fn analyse(inputs: &[Vec<Datagram>]) -> (f64, String) {
-    let mut analysers: Vec<Analyser> = inputs.iter().map(|_| Analyser::new(&Settings::default())).collect();
-    let mut feed = |places: std::ops::Range<usize>| {
-        let packets = places.len() * inputs.len() * PER_DATAGRAM;
+/// Datagrams of several inputs in turn, each through its input's own analyser; the processor time a packet. What every
+/// input has to begin with, and a quarter of the traffic, come before the time counts.
+fn analyse(traffic: &[Datagram], inputs: usize) -> (f64, String) {
+    let mut analysers: Vec<Analyser> = (0..inputs).map(|_| Analyser::new(&Settings::default())).collect();
+    let mut feed = |traffic: &[Datagram]| {
         let before = processor_ns();
-        for place in places {
-            for (traffic, analyser) in inputs.iter().zip(&mut analysers) {
-                let datagram = &traffic[place];
+        for round in traffic.chunks_exact(inputs) {
+            for (datagram, analyser) in round.iter().zip(&mut analysers) {
                 for packet in &datagram.packets {
                     analyser.packet(datagram.at, packet, &mut ());
                 }
             }
         }
-        (processor_ns() - before) / packets as f64
+        (processor_ns() - before) / (traffic.len() * PER_DATAGRAM) as f64
     };
-    let datagrams = inputs[0].len();
-    feed(0..datagrams / 4);
-    let ns = feed(datagrams / 4..datagrams);
+    let (before, timed) = traffic.split_at(traffic.len() / inputs / 4 * inputs);
+    feed(before);
+    let ns = feed(timed);
     let raised = Indicator::ALL.into_iter().map(|i| (i, analysers[0].count(i).events())).filter(|(_, n)| *n > 0);
     let list: Vec<String> = raised.map(|(i, n)| format!("{} {n}", i.name())).collect();
     let found = format!(
@@ -207,6 +205,12 @@ fn datagrams(once: &[(Instant, Bytes)], count: usize) -> Vec<Datagram> {
         Datagram { at, packets }
     };
     (0..count).map(|_| datagram()).collect()
+}
+
+/// The datagrams of several inputs as they come, one of each in turn, all of the same stream.
+fn in_turn(once: &[(Instant, Bytes)], inputs: usize) -> Vec<Datagram> {
+    let one = datagrams(once, DATAGRAMS / inputs);
+    one.iter().flat_map(|datagram| (0..inputs).map(|_| Datagram { at: datagram.at, packets: datagram.packets })).collect()
 }
 
 fn put_pcr(bytes: &mut Bytes, pcr: u64) {
