@@ -48,7 +48,9 @@ fn main() {
 fn against_others() {
     let (name, once) = match std::env::var_os("CHANGEOVER_SHARED") {
         Some(folder) => (REAL, read(&Path::new(&folder).join(REAL))),
-        None => ("a feed of our own", Feed::new(changeover::synth::Settings::default()).take(20_000).map(own).collect()),
+        None => {
+            ("a feed of our own", Feed::new(changeover::synth::Settings::default()).take(20_000).map(own).collect())
+        }
     };
     let traffic = datagrams(&once, DATAGRAMS);
     let mut ours = Vec::new();
@@ -65,7 +67,11 @@ fn against_others() {
         theirs.push(other / full);
     }
     println!("{found}");
-    println!("medians of {TURNS} turns: {:.2} of the look, {:.1} times as fast as dvb-conformance", median(ours), median(theirs));
+    println!(
+        "medians of {TURNS} turns: {:.2} of the look, {:.1} times as fast as dvb-conformance",
+        median(ours),
+        median(theirs)
+    );
 }
 
 fn growth() {
@@ -210,7 +216,9 @@ fn datagrams(once: &[(Instant, Bytes)], count: usize) -> Vec<Datagram> {
 /// The datagrams of several inputs as they come, one of each in turn, all of the same stream.
 fn in_turn(once: &[(Instant, Bytes)], inputs: usize) -> Vec<Datagram> {
     let one = datagrams(once, DATAGRAMS / inputs);
-    one.iter().flat_map(|datagram| (0..inputs).map(|_| Datagram { at: datagram.at, packets: datagram.packets })).collect()
+    one.iter()
+        .flat_map(|datagram| (0..inputs).map(|_| Datagram { at: datagram.at, packets: datagram.packets }))
+        .collect()
 }
 
 fn put_pcr(bytes: &mut Bytes, pcr: u64) {

@@ -13,7 +13,7 @@ use std::time::{self, Duration};
 
 use changeover::config::{InputPlan, OutputPlan};
 use changeover::engine::{ChannelSetup, Command, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
-use changeover::health::{Criterion, Limit, Limits, PidScope, Raise};
+use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::plane::{self, Shard, ShardSetup};
 use changeover::switch::policy::{Failback, Settings as Policy};
 use changeover::synth::Settings;
@@ -62,7 +62,7 @@ fn setup() -> Setup {
     let policy = Policy { failback, dwell: Span::ZERO, max_per_minute: 0, ..Policy::default() };
     let mut limits = Limits::default();
     let soon = Span::from_millis(100);
-    limits.set(Criterion::InputLoss, Some(Limit { raise: Raise::Lasting(soon), clear: soon, pids: PidScope::ALL }));
+    limits.set(Criterion::InputLoss, Some(Limit { raise: Raise::Lasting(soon), clear: soon, scope: Scope::ALL }));
     let input = |priority| InputSetup { priority, limits, ..InputSetup::default() };
     let channel = ChannelSetup {
         inputs: vec![input(2), input(1)],

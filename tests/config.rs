@@ -1,7 +1,7 @@
 //! What a configuration comes down to, and what this version does in place of what it cannot do.
 
 use changeover::config::{Interface, Plan, Severity, explain};
-use changeover::health::{Criterion, Limit, Limits, PidScope, Profile, Raise};
+use changeover::health::{Criterion, Limit, Limits, Profile, Raise, Scope};
 use changeover::switch::policy::{Failback, LossAction, Mode, Order};
 use changeover::transport::Framing;
 use changeover::units::{Pid, Span};
@@ -146,7 +146,7 @@ channels:
     let [main, backup, third] = &channel.setup.inputs[..] else { panic!("three inputs") };
     assert_eq!((main.priority, main.framing, third.priority, third.framing), (100, Framing::Rtp, -1, Framing::Auto));
     assert_eq!(third.reorder, Span::from_millis(5));
-    let lasting = |raise, clear| Limit { raise: Raise::Lasting(raise), clear, pids: PidScope::ALL };
+    let lasting = |raise, clear| Limit { raise: Raise::Lasting(raise), clear, scope: Scope::ALL };
     assert_eq!(main.limits.limit(Criterion::InputLoss), Some(&lasting(Span::from_millis(300), Span::from_secs(7))));
     assert_eq!(
         main.limits.limit(Criterion::ContinuityCountError).map(|l| (l.raise, l.clear)),
@@ -154,7 +154,7 @@ channels:
     );
     let pids = main.limits.limit(Criterion::PidError).unwrap();
     assert_eq!(
-        (pids.pids.pids(), pids.raise),
+        (pids.scope.pids(), pids.raise),
         (&[Pid::new(0x100), Pid::new(0x101)][..], Raise::Lasting(Span::from_millis(500)))
     );
     assert_eq!(main.limits.limit(Criterion::PtsError), None);

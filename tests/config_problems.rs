@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use changeover::config::Plan;
+use changeover::health::Criterion;
 
 mod config_text;
 use config_text::{SMALL, problems, with};
@@ -126,9 +127,27 @@ fn each_wrong_value_is_said_in_its_place() {
         ),
         (
             "",
-            "health: {pcr_accuracy_error: off}",
+            "health: {bit_rate_below: {raise: {for: 1s}}}",
             "",
-            "6:34: error: `pcr_accuracy_error` is measured, but is no health criterion in this version".into(),
+            "6:38: error: `bit_rate_below` needs both `below` and `for`: write raise: {below: 5Mb/s, for: 1s}".into(),
+        ),
+        (
+            "",
+            "health: {bit_rate_below: {raise: {above: 3, within: 1s}}}",
+            "",
+            "6:46: error: `bit_rate_below` is a rate, and not counted: write raise: {below: 5Mb/s, for: 1s}".into(),
+        ),
+        (
+            "",
+            "health: {input_loss: {raise: {below: 5Mb/s, for: 1s}}}",
+            "",
+            "6:42: error: `input_loss` is no rate: write raise: {for: 1s}".into(),
+        ),
+        (
+            "",
+            "health: {pid_error: {programs: [0]}}",
+            "",
+            "6:37: error: `programs`: `0` is no program_number, 1…65535".into(),
         ),
         (
             "",
@@ -178,11 +197,9 @@ fn each_wrong_value_is_said_in_its_place() {
         ),
         (
             "",
-            "health: {crc_error: {raise: {above: 1, within: 1s}, pids: [1]}}",
+            "health: {cat_error: {raise: {above: 1, within: 1s}, pids: [1]}}",
             "",
-            "6:63: error: `crc_error` is not counted by \
-          PID: only continuity_count_error, pid_error, transport_error, pts_error take `pids`"
-                .into(),
+            format!("6:63: error: `cat_error` is of the whole stream: only {} take `pids`", scoped().join(", ")),
         ),
         (
             "",
@@ -399,4 +416,9 @@ channels:
         "5:16: error: the input in line 4 is called `main` too\n\
          5:27: error: `239.1.1.2` has no port: write it as ADDRESS:PORT"
     );
+}
+
+/// The criteria that can be confined to PIDs and programs.
+fn scoped() -> Vec<&'static str> {
+    Criterion::ALL.into_iter().filter(|c| c.takes_scope()).map(Criterion::name).collect()
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use changeover::engine::{ChannelSetup, Command, GatherSetup, InputSetup, Kind, Reason, Setup, Switch, What};
-use changeover::health::{Criterion, Limit, Limits, PidScope, Raise};
+use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::switch::policy;
 use changeover::synth::Settings;
 use changeover::tr101290::Indicator;
@@ -129,7 +129,7 @@ fn a_silent_main_is_left_at_its_limit_and_returned_to() {
 fn packets_of_a_feed_that_breaks_within_the_delay_never_leave() {
     let mut limits = Limits::default();
     let raise = Raise::Counted { above: 0, within: Span::from_secs(1) };
-    let limit = Limit { raise, clear: Span::from_secs(5), pids: PidScope::ALL };
+    let limit = Limit { raise, clear: Span::from_secs(5), scope: Scope::ALL };
     limits.set(Criterion::ContinuityCountError, Some(limit));
     let mut scene = Scene::new(&setup(Span::from_millis(100), InputSetup { limits, ..input(100) }));
     scene.run(ms(2_000), FINE);

@@ -112,8 +112,20 @@ fn write_input(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::
     let a = &setup.analyser;
     writeln!(
         out,
-        "    TR 101 290 limits: PAT {}, PMT {}, PID {} (video, audio) and {} (data), PCR {}, PTS {}, CAT {}",
-        a.pat, a.pmt, a.pid_media, a.pid_data, a.pcr, a.pts, a.cat
+        "    TR 101 290 limits: PAT {}, PMT {}, PID {} (video, audio) and {} (data), PCR {} and {} ns, PTS {}, CAT {},",
+        a.pat,
+        a.pmt,
+        a.pid_media,
+        a.pid_data,
+        a.pcr,
+        a.pcr_accuracy.nanos(),
+        a.pts,
+        a.cat
+    )?;
+    writeln!(
+        out,
+        "      NIT {}, SDT {}, EIT {}, TDT {}, other tables {}, unreferenced {}; sections {} apart",
+        a.nit, a.sdt, a.eit, a.tdt, a.si_other, a.unreferenced, a.si_gap
     )?;
     write_limits(out, &setup.limits)
 }
@@ -145,10 +157,15 @@ fn limit_text(limit: &Limit) -> String {
         Raise::Lasting(span) => format!("lasting {span}"),
         Raise::Counted { above: 0, within: _ } => "any at all".to_owned(),
         Raise::Counted { above, within } => format!("more than {above} within {within}"),
+        Raise::Below { rate, lasting } => format!("below {rate} for {lasting}"),
     };
-    for (i, pid) in limit.pids.pids().iter().enumerate() {
+    for (i, pid) in limit.scope.pids().iter().enumerate() {
         text += if i == 0 { " on PID " } else { ", " };
         text += &pid.to_string();
+    }
+    for (i, program) in limit.scope.programs().iter().enumerate() {
+        text += if i == 0 { " of program " } else { ", " };
+        text += &program.to_string();
     }
     text + &format!("; cleared after {} without", limit.clear)
 }

@@ -4,8 +4,8 @@ use super::problem::{Place, Report, quoted};
 use super::quantity;
 use super::table::{Table, choice, scalar};
 use super::yaml::{Data, Node};
-use crate::health::{Criterion, Limit, Limits, Measure, PidScope, Profile, Raise};
-use crate::tr101290::{self, Indicator};
+use crate::health::{Criterion, Limit, Limits, Measure, Profile, Raise, Scope};
+use crate::tr101290;
 use crate::units::Span;
 
 /// How long a limit can last.
@@ -14,6 +14,10 @@ const LASTING: (Span, Span) = (Span::ZERO, Span::from_secs(3600));
 const WITHIN: (Span, Span) = (Span::from_millis(1), Span::from_secs(3600));
 /// The limits of the absences.
 const ABSENCE: (Span, Span) = (Span::from_millis(10), Span::from_secs(600));
+/// How far a PCR may be off.
+const ACCURACY: (Span, Span) = (Span::from_nanos(100), Span::from_millis(1));
+/// How close sections of the service information may come.
+const GAP: (Span, Span) = (Span::ZERO, Span::from_secs(1));
 /// How long all must be well before a criterion is cleared that the profile has no limit for.
 const CLEAR: Span = Span::from_secs(5);
 
@@ -31,11 +35,7 @@ pub(super) fn health(owner: &Table<'_>, start: Limits, report: &mut Report) -> L
     }
     let mut keys = vec!["profile"];
     keys.extend(Criterion::ALL.map(Criterion::name));
-    let accuracy = Indicator::PcrAccuracyError.name();
-    let Some(table) = Table::open_with(node, "`health`", &keys, &[accuracy], report) else { return start };
-    if let Some(node) = table.node(accuracy) {
-        report.error(node.place, format!("`{accuracy}` is measured, but is no health criterion in this version"));
-    }
+    let Some(table) = Table::open(node, "`health`", &keys, report) else { return start };
     let profile = table.choice("profile", &PROFILES, report);
     let mut limits = profile.map_or(start, |(profile, _)| Limits::of(profile));
     for criterion in Criterion::ALL {
@@ -59,14 +59,19 @@ fn limit(node: &Node, criterion: Criterion, old: Option<Limit>, report: &mut Rep
         }
         return None;
     }
-    let keys: &[&str] = if criterion.takes_pids() { &["raise", "clear", "pids"] } else { &["raise", "clear"] };
-    let table = Table::open_with(node, &quoted(name), keys, &["pids"], report)?;
-    if let (Some(node), false) = (table.node("pids"), criterion.takes_pids()) {
-        let takers: Vec<&str> = Criterion::ALL.into_iter().filter(|c| c.takes_pids()).map(Criterion::name).collect();
-        report.error(
-            node.place,
-            format!("{} is not counted by PID: only {} take `pids`", quoted(name), takers.join(", ")),
-        );
+    const SCOPE: [&str; 2] = ["pids", "programs"];
+    let all = ["raise", "clear", SCOPE[0], SCOPE[1]];
+    let keys = if criterion.takes_scope() { &all[..] } else { &all[..2] };
+    let table = Table::open_with(node, &quoted(name), keys, &SCOPE, report)?;
+    for key in SCOPE {
+        if let (Some(node), false) = (table.node(key), criterion.takes_scope()) {
+            let takers: Vec<&str> =
+                Criterion::ALL.into_iter().filter(|c| c.takes_scope()).map(Criterion::name).collect();
+            report.error(
+                node.place,
+                format!("{} is of the whole stream: only {} take {}", quoted(name), takers.join(", "), quoted(key)),
+            );
+        }
     }
     let raise = match table.node("raise") {
         Some(node) => raise(node, criterion, report)?,
@@ -92,11 +97,11 @@ fn limit(node: &Node, criterion: Criterion, old: Option<Limit>, report: &mut Rep
         }
         None => old.map_or(CLEAR, |old| old.clear),
     };
-    let pids = match table.node("pids") {
-        Some(node) => pids(node, report)?,
-        None => old.map_or(PidScope::ALL, |old| old.pids),
+    let scope = match (table.node("pids"), table.node("programs")) {
+        (None, None) => old.map_or(Scope::ALL, |old| old.scope),
+        (pids, programs) => scope(pids, programs, report)?,
     };
-    Some(Limit { raise, clear, pids })
+    Some(Limit { raise, clear, scope })
 }
 
 /// The forms of `raise` that a criterion takes.
@@ -105,24 +110,43 @@ const fn form(criterion: Criterion) -> &'static str {
         Measure::Lasting => "{for: 1s}",
         Measure::Counted => "{above: 10, within: 1s}",
         Measure::Both => "{for: 1s} or {above: 10, within: 1s}",
+        Measure::Below => "{below: 5Mb/s, for: 1s}",
     }
 }
 
 fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise> {
-    let table = Table::open(node, "`raise`", &["for", "above", "within"], report)?;
+    let table = Table::open(node, "`raise`", &["for", "above", "within", "below"], report)?;
     let (lasting, counted) = (table.node("for"), table.node("above").or_else(|| table.node("within")));
     let wrong = |report: &mut Report, place: Place, why: &str| {
         report.error(place, format!("{} {why}: write raise: {}", quoted(criterion.name()), form(criterion)));
     };
-    match (lasting, counted, criterion.measure()) {
-        (Some(_), Some(_), _) => wrong(report, node.place, "can have `for`, or `above` and `within`, not both"),
+    let measure = criterion.measure();
+    if let (Some(node), false) = (table.node("below"), measure == Measure::Below) {
+        wrong(report, node.place, "is no rate");
+        return None;
+    }
+    match (lasting, counted, measure) {
+        (Some(_), Some(_), Measure::Lasting | Measure::Counted | Measure::Both) => {
+            wrong(report, node.place, "can have `for`, or `above` and `within`, not both");
+        }
+        (_, Some(node), Measure::Below) => wrong(report, node.place, "is a rate, and not counted"),
+        (_, None, Measure::Below) if table.node("below").is_none() || lasting.is_none() => {
+            wrong(report, node.place, "needs both `below` and `for`");
+        }
+        (_, None, Measure::Below) => {
+            let rate = table.value("below", quantity::rate, report);
+            let lasting = table.span("for", LASTING, report);
+            return rate.zip(lasting).map(|(rate, lasting)| Raise::Below { rate, lasting });
+        }
         (Some(node), None, Measure::Counted) => wrong(report, node.place, "counts events, and they do not last"),
         (None, Some(node), Measure::Lasting) => wrong(report, node.place, "lasts, and is not counted"),
-        (None, None, _) => wrong(report, node.place, "needs a limit"),
+        (None, None, Measure::Lasting | Measure::Counted | Measure::Both) => {
+            wrong(report, node.place, "needs a limit");
+        }
         (Some(_), None, Measure::Lasting | Measure::Both) => {
             return table.span("for", LASTING, report).map(Raise::Lasting);
         }
-        (None, Some(_), Measure::Counted | Measure::Both) => {
+        (None, Some(node), Measure::Counted | Measure::Both) => {
             if table.node("above").is_none() || table.node("within").is_none() {
                 wrong(report, node.place, "needs both `above` and `within`");
                 return None;
@@ -135,38 +159,74 @@ fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise
     None
 }
 
-fn pids(node: &Node, report: &mut Report) -> Option<PidScope> {
-    let items = match &node.data {
-        Data::List(items) => items.as_slice(),
-        Data::Scalar(_) => std::slice::from_ref(node),
-        Data::Null | Data::Map(_) => {
-            report.error(
-                node.place,
-                format!("`pids` is a list of PIDs, as in [0x100, 257], and this is {}", node.data.kind()),
-            );
-            return None;
-        }
+fn scope(pids: Option<&Node>, programs: Option<&Node>, report: &mut Report) -> Option<Scope> {
+    let number = |text: &str| {
+        quantity::whole(text, 1, u16::MAX).map_err(|_| format!("{} is no program_number, 1…65535", quoted(text)))
     };
-    let mut pids = Vec::with_capacity(items.len());
-    for item in items {
-        let pid = quantity::pid(scalar(item, "pids", report)?);
-        match pid {
-            Ok(pid) if pids.contains(&pid) => {}
-            Ok(pid) => pids.push(pid),
-            Err(message) => report.error(item.place, format!("`pids`: {message}")),
-        }
-    }
-    let scope = PidScope::of(&pids);
+    let place = pids.or(programs)?.place;
+    let pids = numbers(pids, "pids", "PIDs, as in [0x100, 257]", quantity::pid, report)?;
+    let programs = numbers(programs, "programs", "program_numbers, as in [1, 2]", number, report)?;
+    let scope = Scope::of(&pids, &programs);
     if scope.is_none() {
-        report.error(node.place, format!("{} PIDs are too many: at most {}", pids.len(), PidScope::MOST));
+        let most = Scope::MOST;
+        report.error(
+            place,
+            format!("{} PIDs and {} programs are too many: at most {most} each", pids.len(), programs.len()),
+        );
     }
     scope
 }
 
+/// The list of `key`; empty where there is none.
+fn numbers<T: PartialEq>(
+    node: Option<&Node>,
+    key: &str,
+    what: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+    report: &mut Report,
+) -> Option<Vec<T>> {
+    let Some(node) = node else { return Some(Vec::new()) };
+    let items = match &node.data {
+        Data::List(items) => items.as_slice(),
+        Data::Scalar(_) => std::slice::from_ref(node),
+        Data::Null | Data::Map(_) => {
+            report.error(node.place, format!("`{key}` is a list of {what}, and this is {}", node.data.kind()));
+            return None;
+        }
+    };
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        match read(scalar(item, key, report)?) {
+            Ok(value) if found.contains(&value) => {}
+            Ok(value) => found.push(value),
+            Err(message) => report.error(item.place, format!("`{key}`: {message}")),
+        }
+    }
+    Some(found)
+}
+
 /// The limits of the absences that the `analysis` of `owner` gives, which starts from `start`.
 pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mut Report) -> tr101290::Settings {
-    const KEYS: [&str; 7] = ["pat", "pmt", "pid_media", "pid_data", "pcr", "pts", "cat"];
+    const KEYS: [&str; 15] = [
+        "pat",
+        "pmt",
+        "pid_media",
+        "pid_data",
+        "pcr",
+        "pcr_accuracy",
+        "pts",
+        "cat",
+        "nit",
+        "sdt",
+        "eit",
+        "tdt",
+        "si_other",
+        "si_gap",
+        "unreferenced",
+    ];
     let table = owner.table("analysis", &KEYS, report);
+    let pcr_accuracy = table.span("pcr_accuracy", ACCURACY, report).unwrap_or(start.pcr_accuracy);
+    let si_gap = table.span("si_gap", GAP, report).unwrap_or(start.si_gap);
     let mut limit = |key: &str, old: Span| table.span(key, ABSENCE, report).unwrap_or(old);
     tr101290::Settings {
         pat: limit("pat", start.pat),
@@ -176,6 +236,13 @@ pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mu
         pcr: limit("pcr", start.pcr),
         pts: limit("pts", start.pts),
         cat: limit("cat", start.cat),
-        ..start
+        nit: limit("nit", start.nit),
+        sdt: limit("sdt", start.sdt),
+        eit: limit("eit", start.eit),
+        tdt: limit("tdt", start.tdt),
+        si_other: limit("si_other", start.si_other),
+        unreferenced: limit("unreferenced", start.unreferenced),
+        pcr_accuracy,
+        si_gap,
     }
 }

@@ -87,7 +87,7 @@ pub fn words(names: &Names, event: &Event) -> String {
 /// What a criterion's value counts.
 fn amount(criterion: Criterion, value: u64) -> String {
     match criterion.measure() {
-        Measure::Lasting => format!("for {value} ms"),
+        Measure::Lasting | Measure::Below => format!("for {value} ms"),
         Measure::Counted => format!("{value} times in its window"),
         // The limit that was passed is the user's choice, and the event does not say which it was.
         Measure::Both => format!("({value})"),

@@ -16,11 +16,32 @@ pub(super) struct Meter {
     nulls: u32,
     /// Packets and null packets of the tenths before.
     past: Box<[(u32, u32); BUCKETS]>,
+    /// The rate that is wanted, and when it was last reached.
+    wanted: BitRate,
+    last_fast: Option<Instant>,
+    /// When a whole second will have been measured.
+    measured_from: Option<Instant>,
 }
 
 impl Meter {
-    pub(super) fn new() -> Self {
-        Self { current: 0, ends: Instant::LONG_AGO, packets: 0, nulls: 0, past: Box::default() }
+    /// A meter that tells when the rate was last as high as `wanted`.
+    pub(super) fn new(wanted: BitRate) -> Self {
+        Self {
+            current: 0,
+            ends: Instant::LONG_AGO,
+            packets: 0,
+            nulls: 0,
+            past: Box::default(),
+            wanted,
+            last_fast: None,
+            measured_from: None,
+        }
+    }
+
+    /// When the rate was last as high as is wanted, found out ten times a second; until a second has been measured it is
+    /// taken to be. None before the first packet.
+    pub(super) const fn last_fast(&self) -> Option<Instant> {
+        self.last_fast
     }
 
     fn place(tenth: i64) -> usize {
@@ -48,6 +69,10 @@ impl Meter {
         }
         self.current = tenth;
         self.ends = Instant::from_nanos(tenth.saturating_add(1).saturating_mul(BUCKET));
+        let from = *self.measured_from.get_or_insert(at + Span::from_secs(1));
+        if at < from || self.rates(at).0 >= self.wanted {
+            self.last_fast = Some(at);
+        }
     }
 
     /// The rate of the second before the tenth that holds `now`, of all packets and of null packets.
@@ -75,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_steady_rate_is_measured_and_silence_is_none() {
-        let mut meter = Meter::new();
+        let mut meter = Meter::new(BitRate(0));
         let start = 1_234_567_890_123;
         for i in 0..2_000 {
             meter.add(Instant::from_nanos(start + i * 1_000_000), 7, 1);

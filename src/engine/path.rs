@@ -6,12 +6,12 @@ use super::meter::Meter;
 use super::setup::InputSetup;
 use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::InputSnapshot;
-use crate::health::{Change, Criterion, Evidence, Judge};
+use crate::health::{Change, Criterion, Evidence, Judge, Limits, Raise};
 use crate::switch::policy::Candidate;
-use crate::tr101290::{Analyser, Indicator};
+use crate::tr101290::{Analyser, Indicator, Place};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
-use crate::units::{Instant, Span};
+use crate::units::{BitRate, Instant, Span};
 
 /// The most packets that one frame can hold.
 const MOST: usize = FRAME_SIZE / PACKET_SIZE;
@@ -54,6 +54,14 @@ struct Waiting {
     due: Instant,
 }
 
+/// The least rate that an input is judged by.
+fn wanted_rate(limits: &Limits) -> BitRate {
+    match limits.limit(Criterion::BitRateBelow).map(|limit| limit.raise) {
+        Some(Raise::Below { rate, .. }) => rate,
+        Some(Raise::Lasting(_) | Raise::Counted { .. }) | None => BitRate(0),
+    }
+}
+
 /// One input.
 #[derive(Debug)]
 pub(super) struct Path {
@@ -92,7 +100,7 @@ impl Path {
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
             line: VecDeque::with_capacity(setup.capacity.max(1)),
-            meter: Meter::new(),
+            meter: Meter::new(wanted_rate(&setup.limits)),
             hurried: 0,
             overrun: 0,
             last_arrival: now,
@@ -175,7 +183,7 @@ impl Path {
     #[inline]
     fn lose(&mut self, datagrams: u64, at: Instant) {
         for _ in 0..datagrams {
-            self.judge.event(at, Criterion::RtpLoss, None);
+            self.judge.event(at, Criterion::RtpLoss, Place::STREAM);
         }
     }
 
@@ -252,7 +260,11 @@ impl Path {
             self.analyser.advance(now, &mut self.judge);
         }
         if self.judge.deadline() <= now {
-            let evidence = Evidence { analyser: &self.analyser, last_arrival: self.last_arrival };
+            let evidence = Evidence {
+                analyser: &self.analyser,
+                last_arrival: self.last_arrival,
+                last_fast: self.meter.last_fast(),
+            };
             self.judge.advance(now, evidence);
         }
     }

@@ -1,7 +1,6 @@
-//! What an input is judged by, and the limits that raise and clear each criterion.
+//! What an input is judged by.
 
 use crate::tr101290::Indicator;
-use crate::units::{Pid, Span};
 
 /// One thing that can make an input unhealthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,12 +28,38 @@ pub enum Criterion {
     PcrRepetitionError,
     /// [`Indicator::PcrDiscontinuityIndicatorError`].
     PcrDiscontinuityIndicatorError,
+    /// [`Indicator::PcrAccuracyError`].
+    PcrAccuracyError,
     /// [`Indicator::PtsError`].
     PtsError,
     /// [`Indicator::CatError`].
     CatError,
+    /// [`Indicator::NitActualError`].
+    NitActualError,
+    /// [`Indicator::SiRepetitionError`].
+    SiRepetitionError,
+    /// [`Indicator::UnreferencedPid`].
+    UnreferencedPid,
+    /// [`Indicator::SdtActualError`].
+    SdtActualError,
+    /// [`Indicator::EitActualError`].
+    EitActualError,
+    /// [`Indicator::TdtError`].
+    TdtError,
     /// RTP datagrams that never came (RFC 3550 6.4.1, cumulative number of packets lost).
     RtpLoss,
+    /// No packet of a video PID that a PMT lists, or the last PMT that listed one no longer does.
+    VideoPidAbsent,
+    /// The same for audio.
+    AudioPidAbsent,
+    /// Access units that were not sent, by the steps of PTS and DTS.
+    FramesMissing,
+    /// No splice_info_section, whatever it says.
+    Scte35Absent,
+    /// No caption data in the video, CEA-608 or DTVCC.
+    CaptionsAbsent,
+    /// Less than a bit rate, measured over about the last second.
+    BitRateBelow,
 }
 
 /// What a criterion can be measured by.
@@ -46,11 +71,13 @@ pub enum Measure {
     Counted,
     /// Either.
     Both,
+    /// How long a rate has been too low: `raise: {below: …, for: …}`.
+    Below,
 }
 
 impl Criterion {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 27;
 
     /// All of them, the gravest first within each priority.
     pub const ALL: [Self; Self::COUNT] = [
@@ -65,9 +92,22 @@ impl Criterion {
         Self::CrcError,
         Self::PcrRepetitionError,
         Self::PcrDiscontinuityIndicatorError,
+        Self::PcrAccuracyError,
         Self::PtsError,
         Self::CatError,
+        Self::NitActualError,
+        Self::SiRepetitionError,
+        Self::UnreferencedPid,
+        Self::SdtActualError,
+        Self::EitActualError,
+        Self::TdtError,
         Self::RtpLoss,
+        Self::VideoPidAbsent,
+        Self::AudioPidAbsent,
+        Self::FramesMissing,
+        Self::Scte35Absent,
+        Self::CaptionsAbsent,
+        Self::BitRateBelow,
     ];
 
     /// As an index into tables of [`Criterion::COUNT`].
@@ -80,6 +120,12 @@ impl Criterion {
         Ok(match self {
             Self::InputLoss => return Err("input_loss"),
             Self::RtpLoss => return Err("rtp_loss"),
+            Self::VideoPidAbsent => return Err("video_pid_absent"),
+            Self::AudioPidAbsent => return Err("audio_pid_absent"),
+            Self::FramesMissing => return Err("frames_missing"),
+            Self::Scte35Absent => return Err("scte35_absent"),
+            Self::CaptionsAbsent => return Err("captions_absent"),
+            Self::BitRateBelow => return Err("bit_rate_below"),
             Self::TsSyncLoss => Indicator::TsSyncLoss,
             Self::SyncByteError => Indicator::SyncByteError,
             Self::PatError2 => Indicator::PatError2,
@@ -90,8 +136,15 @@ impl Criterion {
             Self::CrcError => Indicator::CrcError,
             Self::PcrRepetitionError => Indicator::PcrRepetitionError,
             Self::PcrDiscontinuityIndicatorError => Indicator::PcrDiscontinuityIndicatorError,
+            Self::PcrAccuracyError => Indicator::PcrAccuracyError,
             Self::PtsError => Indicator::PtsError,
             Self::CatError => Indicator::CatError,
+            Self::NitActualError => Indicator::NitActualError,
+            Self::SiRepetitionError => Indicator::SiRepetitionError,
+            Self::UnreferencedPid => Indicator::UnreferencedPid,
+            Self::SdtActualError => Indicator::SdtActualError,
+            Self::EitActualError => Indicator::EitActualError,
+            Self::TdtError => Indicator::TdtError,
         })
     }
 
@@ -119,39 +172,71 @@ impl Criterion {
     /// What it can be measured by.
     pub const fn measure(self) -> Measure {
         match self {
-            Self::InputLoss | Self::TsSyncLoss => Measure::Lasting,
-            Self::PatError2 | Self::PmtError2 | Self::PidError | Self::PcrRepetitionError | Self::PtsError => {
-                Measure::Both
-            }
+            Self::InputLoss
+            | Self::TsSyncLoss
+            | Self::VideoPidAbsent
+            | Self::AudioPidAbsent
+            | Self::Scte35Absent
+            | Self::CaptionsAbsent => Measure::Lasting,
+            Self::PatError2
+            | Self::PmtError2
+            | Self::PidError
+            | Self::PcrRepetitionError
+            | Self::PtsError
+            | Self::NitActualError
+            | Self::SiRepetitionError
+            | Self::SdtActualError
+            | Self::EitActualError
+            | Self::TdtError => Measure::Both,
             Self::SyncByteError
             | Self::ContinuityCountError
             | Self::TransportError
             | Self::CrcError
             | Self::PcrDiscontinuityIndicatorError
+            | Self::PcrAccuracyError
             | Self::CatError
-            | Self::RtpLoss => Measure::Counted,
+            | Self::UnreferencedPid
+            | Self::RtpLoss
+            | Self::FramesMissing => Measure::Counted,
+            Self::BitRateBelow => Measure::Below,
         }
     }
 
-    /// Whether a limit may name the PIDs that count.
-    pub const fn takes_pids(self) -> bool {
+    /// Whether a limit may name the PIDs, or the programs, that count.
+    pub const fn takes_scope(self) -> bool {
         match self {
-            Self::ContinuityCountError | Self::PidError | Self::TransportError | Self::PtsError => true,
+            Self::ContinuityCountError
+            | Self::PmtError2
+            | Self::PidError
+            | Self::TransportError
+            | Self::CrcError
+            | Self::PcrRepetitionError
+            | Self::PcrDiscontinuityIndicatorError
+            | Self::PcrAccuracyError
+            | Self::PtsError
+            | Self::UnreferencedPid
+            | Self::VideoPidAbsent
+            | Self::AudioPidAbsent
+            | Self::FramesMissing => true,
             Self::InputLoss
             | Self::TsSyncLoss
             | Self::SyncByteError
             | Self::PatError2
-            | Self::PmtError2
-            | Self::CrcError
-            | Self::PcrRepetitionError
-            | Self::PcrDiscontinuityIndicatorError
             | Self::CatError
-            | Self::RtpLoss => false,
+            | Self::NitActualError
+            | Self::SiRepetitionError
+            | Self::SdtActualError
+            | Self::EitActualError
+            | Self::TdtError
+            | Self::RtpLoss
+            | Self::Scte35Absent
+            | Self::CaptionsAbsent
+            | Self::BitRateBelow => false,
         }
     }
 
     /// How grave it is when no input is healthy and the least bad is wanted: 3 nothing usable arrives, 2 a
-    /// first-priority error, 1 a second-priority one.
+    /// first-priority error, 1 anything else.
     pub const fn gravity(self) -> u8 {
         match self {
             Self::InputLoss | Self::TsSyncLoss => 3,
@@ -160,13 +245,26 @@ impl Criterion {
             | Self::ContinuityCountError
             | Self::PmtError2
             | Self::PidError
-            | Self::RtpLoss => 2,
+            | Self::RtpLoss
+            | Self::VideoPidAbsent
+            | Self::AudioPidAbsent
+            | Self::BitRateBelow => 2,
             Self::TransportError
             | Self::CrcError
             | Self::PcrRepetitionError
             | Self::PcrDiscontinuityIndicatorError
+            | Self::PcrAccuracyError
             | Self::PtsError
-            | Self::CatError => 1,
+            | Self::CatError
+            | Self::NitActualError
+            | Self::SiRepetitionError
+            | Self::UnreferencedPid
+            | Self::SdtActualError
+            | Self::EitActualError
+            | Self::TdtError
+            | Self::FramesMissing
+            | Self::Scte35Absent
+            | Self::CaptionsAbsent => 1,
         }
     }
 }
@@ -210,171 +308,6 @@ impl CriterionSet {
     }
 }
 
-/// The PIDs that a limit is confined to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PidScope {
-    pids: [Pid; Self::MOST],
-    len: u8,
-}
-
-impl PidScope {
-    /// How many PIDs a scope can name.
-    pub const MOST: usize = 16;
-    /// No confinement: every PID counts.
-    pub const ALL: Self = Self { pids: [Pid::NULL; Self::MOST], len: 0 };
-
-    /// A scope of these PIDs; an empty list is every PID. `None` when there are more than [`PidScope::MOST`].
-    pub fn of(pids: &[Pid]) -> Option<Self> {
-        let mut scope = Self::ALL;
-        scope.pids.get_mut(..pids.len())?.copy_from_slice(pids);
-        scope.len = u8::try_from(pids.len()).ok()?;
-        Some(scope)
-    }
-
-    /// The PIDs named, none for every PID.
-    pub fn pids(&self) -> &[Pid] {
-        &self.pids[..usize::from(self.len)]
-    }
-
-    /// Whether an event on `pid` counts.
-    pub fn holds(&self, pid: Pid) -> bool {
-        self.len == 0 || self.pids().contains(&pid)
-    }
-}
-
-/// When a criterion is raised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raise {
-    /// Once the thing has been missing for this long, counted from when it was last there.
-    Lasting(Span),
-    /// Once there were more than `above` events within any `within`; `above` is 0…[`Raise::MOST`].
-    Counted {
-        /// How many are still tolerated.
-        above: u16,
-        /// The window.
-        within: Span,
-    },
-}
-
-impl Raise {
-    /// The most events that a limit can tolerate.
-    pub const MOST: u16 = 1000;
-}
-
-/// The limit of one criterion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// When it is raised.
-    pub raise: Raise,
-    /// For how long all must then be well before it is cleared.
-    pub clear: Span,
-    /// Which PIDs count.
-    pub pids: PidScope,
-}
-
-/// The limits of one input: a criterion without one is not judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits([Option<Limit>; Criterion::COUNT]);
-
-/// A named set of limits to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// For a main feed that must be clean: one continuity error is one too many.
-    Strict,
-    /// For contribution feeds.
-    Standard,
-    /// For a last resort: only what cannot be shown is a fault.
-    Lenient,
-}
-
-impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Strict, Self::Standard, Self::Lenient];
-
-    /// The name in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::Standard => "standard",
-            Self::Lenient => "lenient",
-        }
-    }
-}
-
-impl Limits {
-    /// No limit at all.
-    pub const NONE: Self = Self([None; Criterion::COUNT]);
-
-    /// The limits of a profile.
-    pub fn of(profile: Profile) -> Self {
-        use Criterion as C;
-        const fn ms(ms: u32) -> Span {
-            Span::from_millis(ms)
-        }
-        let lasting = |for_: Span, clear: Span| Limit { raise: Raise::Lasting(for_), clear, pids: PidScope::ALL };
-        let counted = |above: u16, within: Span, clear: Span| Limit {
-            raise: Raise::Counted { above, within },
-            clear,
-            pids: PidScope::ALL,
-        };
-        let second = Span::from_secs(1);
-        let clear = Span::from_secs(5);
-        let mut limits = Self::NONE;
-        match profile {
-            Profile::Strict => {
-                limits.set(C::InputLoss, Some(lasting(ms(100), clear)));
-                limits.set(C::TsSyncLoss, Some(lasting(ms(0), clear)));
-                limits.set(C::SyncByteError, Some(counted(0, second, clear)));
-                limits.set(C::PatError2, Some(lasting(ms(500), clear)));
-                limits.set(C::ContinuityCountError, Some(counted(0, second, clear)));
-                limits.set(C::PmtError2, Some(lasting(ms(500), clear)));
-                limits.set(C::PidError, Some(lasting(ms(500), clear)));
-                limits.set(C::TransportError, Some(counted(0, second, clear)));
-                limits.set(C::CrcError, Some(counted(0, second, clear)));
-                limits.set(C::PcrRepetitionError, Some(lasting(ms(200), clear)));
-                limits.set(C::PcrDiscontinuityIndicatorError, Some(counted(0, second, clear)));
-                limits.set(C::PtsError, Some(lasting(ms(1_000), clear)));
-                limits.set(C::RtpLoss, Some(counted(0, second, clear)));
-            }
-            Profile::Standard => {
-                limits.set(C::InputLoss, Some(lasting(ms(200), clear)));
-                limits.set(C::TsSyncLoss, Some(lasting(ms(100), clear)));
-                limits.set(C::SyncByteError, Some(counted(10, second, clear)));
-                limits.set(C::PatError2, Some(lasting(ms(1_000), clear)));
-                limits.set(C::ContinuityCountError, Some(counted(10, second, clear)));
-                limits.set(C::PmtError2, Some(lasting(ms(1_000), clear)));
-                limits.set(C::PidError, Some(lasting(ms(1_000), clear)));
-                limits.set(C::TransportError, Some(counted(10, second, clear)));
-                limits.set(C::PcrRepetitionError, Some(lasting(ms(500), clear)));
-            }
-            Profile::Lenient => {
-                limits.set(C::InputLoss, Some(lasting(ms(1_000), clear)));
-                limits.set(C::TsSyncLoss, Some(lasting(ms(1_000), clear)));
-                limits.set(C::PatError2, Some(lasting(ms(5_000), clear)));
-                limits.set(C::PmtError2, Some(lasting(ms(5_000), clear)));
-                limits.set(C::PidError, Some(lasting(ms(5_000), clear)));
-            }
-        }
-        limits
-    }
-
-    /// The limit of `criterion`.
-    pub const fn limit(&self, criterion: Criterion) -> Option<&Limit> {
-        self.0[criterion.index()].as_ref()
-    }
-
-    /// Sets or takes away the limit of `criterion`.
-    pub const fn set(&mut self, criterion: Criterion, limit: Option<Limit>) {
-        self.0[criterion.index()] = limit;
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::of(Profile::Standard)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,22 +319,5 @@ mod tests {
             assert_eq!(Criterion::from_name(criterion.name()), Some(criterion));
         }
         assert_eq!(Criterion::InputLoss.name(), "input_loss");
-    }
-
-    #[test]
-    fn every_limit_of_a_profile_is_of_a_form_that_the_criterion_takes() {
-        for profile in Profile::ALL {
-            let limits = Limits::of(profile);
-            for criterion in Criterion::ALL {
-                let Some(limit) = limits.limit(criterion) else { continue };
-                let fits = match (limit.raise, criterion.measure()) {
-                    (_, Measure::Both)
-                    | (Raise::Lasting(_), Measure::Lasting)
-                    | (Raise::Counted { .. }, Measure::Counted) => true,
-                    (Raise::Lasting(_), Measure::Counted) | (Raise::Counted { .. }, Measure::Lasting) => false,
-                };
-                assert!(fits, "{} in {}", criterion.name(), profile.name());
-            }
-        }
     }
 }

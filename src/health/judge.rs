@@ -1,8 +1,11 @@
 //! Holds an input to its limits: which criteria are raised, and when each is cleared again.
 
-use super::criterion::{Criterion, CriterionSet, Limits, Measure, PidScope, Raise};
+use super::criterion::{Criterion, CriterionSet, Measure};
+use super::limits::{Limits, Raise};
+use super::scope::Scope;
 use crate::tr101290::{Analyser, Indicator, Observer, Place};
-use crate::units::{Instant, Pid, Span};
+use crate::ts::stream::Kind;
+use crate::units::{Instant, Span};
 
 /// How often a raised absence is looked at while it waits for the thing to come back.
 const TICK: Span = Span::from_millis(5);
@@ -23,20 +26,49 @@ pub struct Evidence<'a> {
     pub analyser: &'a Analyser,
     /// When its last datagram came; before the first, when it began to be waited for.
     pub last_arrival: Instant,
+    /// When the bit rate was last as high as [`Raise::Below`] wants it; none before it can be told.
+    pub last_fast: Option<Instant>,
 }
 
 impl Evidence<'_> {
     /// When what the criterion waits for was last there; none where it waits for nothing.
-    fn last_there(&self, criterion: Criterion, pids: &PidScope) -> Option<Instant> {
-        let Some(indicator) = criterion.indicator() else {
-            return (criterion == Criterion::InputLoss).then_some(self.last_arrival);
-        };
-        let wanted = |place: Place| match (pids.pids(), indicator) {
-            ([], Indicator::PidError) => place.pid.is_some_and(|pid| self.analyser.is_media(pid)),
-            ([], _) => true,
-            (named, _) => place.pid.is_some_and(|pid| named.contains(&pid)),
-        };
-        self.analyser.last_there(indicator, wanted)
+    fn last_there(&self, criterion: Criterion, scope: &Scope) -> Option<Instant> {
+        let analyser = self.analyser;
+        if let Some(indicator) = criterion.indicator() {
+            // a PID for data comes at its own times: it is waited for where it is named
+            let is_default = scope.is_all() && indicator == Indicator::PidError;
+            let is_media = |place: Place| place.pid.is_some_and(|pid| analyser.is_media(pid));
+            return analyser.last_there(indicator, |place| scope.holds(place) && (!is_default || is_media(place)));
+        }
+        match criterion {
+            Criterion::InputLoss => Some(self.last_arrival),
+            Criterion::VideoPidAbsent => analyser.last_of_kind(Kind::Video, |place| scope.holds(place)),
+            Criterion::AudioPidAbsent => analyser.last_of_kind(Kind::Audio, |place| scope.holds(place)),
+            Criterion::Scte35Absent => analyser.last_splice().or(analyser.started()),
+            Criterion::CaptionsAbsent => analyser.last_captions().or(analyser.started()),
+            Criterion::BitRateBelow => self.last_fast,
+            Criterion::TsSyncLoss
+            | Criterion::SyncByteError
+            | Criterion::PatError2
+            | Criterion::ContinuityCountError
+            | Criterion::PmtError2
+            | Criterion::PidError
+            | Criterion::TransportError
+            | Criterion::CrcError
+            | Criterion::PcrRepetitionError
+            | Criterion::PcrDiscontinuityIndicatorError
+            | Criterion::PcrAccuracyError
+            | Criterion::PtsError
+            | Criterion::CatError
+            | Criterion::NitActualError
+            | Criterion::SiRepetitionError
+            | Criterion::UnreferencedPid
+            | Criterion::SdtActualError
+            | Criterion::EitActualError
+            | Criterion::TdtError
+            | Criterion::RtpLoss
+            | Criterion::FramesMissing => None,
+        }
     }
 }
 
@@ -75,7 +107,7 @@ impl Judge {
         let states = Criterion::ALL.map(|criterion| {
             let events = match limits.limit(criterion).map(|limit| limit.raise) {
                 Some(Raise::Counted { above, .. }) => usize::from(above) + 1,
-                Some(Raise::Lasting(_)) | None => 0,
+                Some(Raise::Lasting(_) | Raise::Below { .. }) | None => 0,
             };
             State {
                 raised: false,
@@ -125,11 +157,11 @@ impl Judge {
     }
 
     /// An event of `criterion` at `at`.
-    pub fn event(&mut self, at: Instant, criterion: Criterion, pid: Option<Pid>) {
+    pub fn event(&mut self, at: Instant, criterion: Criterion, place: Place) {
         let Some(limit) = self.limits.limit(criterion) else { return };
         let Raise::Counted { within, .. } = limit.raise else { return };
         let clear = limit.clear;
-        if !pid.is_none_or(|pid| limit.pids.holds(pid)) {
+        if !limit.scope.holds(place) {
             return;
         }
         let state = &mut self.states[criterion.index()];
@@ -190,7 +222,9 @@ impl Judge {
             let Some(limit) = self.limits.limit(criterion).copied() else { continue };
             if self.states[criterion.index()].due <= now {
                 match limit.raise {
-                    Raise::Lasting(lasting) => self.look(criterion, lasting, limit.clear, &limit.pids, now, evidence),
+                    Raise::Lasting(lasting) | Raise::Below { lasting, .. } => {
+                        self.look(criterion, lasting, limit.clear, &limit.scope, now, evidence);
+                    }
                     Raise::Counted { .. } => {
                         self.states[criterion.index()].due = Instant::NEVER;
                         if self.states[criterion.index()].raised {
@@ -208,11 +242,11 @@ impl Judge {
         criterion: Criterion,
         lasting: Span,
         clear: Span,
-        pids: &PidScope,
+        scope: &Scope,
         now: Instant,
         evidence: Evidence<'_>,
     ) {
-        let last = evidence.last_there(criterion, pids);
+        let last = evidence.last_there(criterion, scope);
         let overdue_at = last.map_or(Instant::NEVER, |last| last + lasting);
         let state = &mut self.states[criterion.index()];
         let absent = overdue_at <= now;
@@ -247,24 +281,25 @@ impl Observer for Judge {
     fn event(&mut self, at: Instant, indicator: Indicator, place: Place) {
         let criterion = Criterion::ALL.into_iter().find(|c| c.indicator() == Some(indicator));
         if let Some(criterion) = criterion.filter(|c| c.measure() != Measure::Lasting) {
-            Self::event(self, at, criterion, place.pid);
+            Self::event(self, at, criterion, place);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::criterion::Limit;
+    use super::super::limits::Limit;
     use super::*;
     use crate::tr101290::Settings;
+    use crate::units::Pid;
 
     fn at(ms: u32) -> Instant {
         Instant::ZERO + Span::from_millis(ms)
     }
 
-    fn judge(criterion: Criterion, raise: Raise, clear: u32, pids: PidScope) -> Judge {
+    fn judge(criterion: Criterion, raise: Raise, clear: u32, scope: Scope) -> Judge {
         let mut limits = Limits::NONE;
-        limits.set(criterion, Some(Limit { raise, clear: Span::from_millis(clear), pids }));
+        limits.set(criterion, Some(Limit { raise, clear: Span::from_millis(clear), scope }));
         Judge::new(&limits, Instant::ZERO)
     }
 
@@ -274,7 +309,7 @@ mod tests {
         let mut changes = Vec::new();
         while judge.deadline() <= to {
             let now = judge.deadline();
-            judge.advance(now, Evidence { analyser: &analyser, last_arrival });
+            judge.advance(now, Evidence { analyser: &analyser, last_arrival, last_fast: None });
             changes.extend(judge.take_changes().map(|change| (now, change)));
         }
         changes
@@ -283,7 +318,7 @@ mod tests {
     #[test]
     fn a_loss_is_raised_at_its_limit_and_cleared_after_its_time_of_health() {
         let lasting = Raise::Lasting(Span::from_millis(200));
-        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, PidScope::ALL);
+        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, Scope::ALL);
         assert_eq!(pass(&mut judge, at(100), at(299)), []);
         assert_eq!(pass(&mut judge, at(100), at(500)), [(at(300), Change::Raised(Criterion::InputLoss, 200))]);
         assert_eq!(judge.since(), at(300));
@@ -299,7 +334,7 @@ mod tests {
     #[test]
     fn a_relapse_begins_the_time_of_health_anew() {
         let lasting = Raise::Lasting(Span::from_millis(200));
-        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, PidScope::ALL);
+        let mut judge = judge(Criterion::InputLoss, lasting, 1_000, Scope::ALL);
         pass(&mut judge, at(0), at(600));
         for ms in 600..1_000 {
             assert_eq!(pass(&mut judge, at(ms), at(ms)), []);
@@ -315,12 +350,12 @@ mod tests {
     #[test]
     fn a_count_is_raised_by_one_more_than_the_limit_within_the_window() {
         let counted = Raise::Counted { above: 2, within: Span::from_millis(1_000) };
-        let mut judge = judge(Criterion::ContinuityCountError, counted, 500, PidScope::ALL);
+        let mut judge = judge(Criterion::ContinuityCountError, counted, 500, Scope::ALL);
         for ms in [0, 900, 1_100, 2_000] {
-            judge.event(at(ms), Criterion::ContinuityCountError, None);
+            judge.event(at(ms), Criterion::ContinuityCountError, Place::STREAM);
             assert!(!judge.has_changes(), "{ms}");
         }
-        judge.event(at(2_050), Criterion::ContinuityCountError, None);
+        judge.event(at(2_050), Criterion::ContinuityCountError, Place::STREAM);
         let raised = Change::Raised(Criterion::ContinuityCountError, 3);
         assert_eq!(judge.take_changes().collect::<Vec<_>>(), [raised]);
         // over the limit until 1,100 has left the window, and then not cleared before its time since the last excess
@@ -331,11 +366,11 @@ mod tests {
     #[test]
     fn events_on_other_pids_do_not_count() {
         let counted = Raise::Counted { above: 0, within: Span::from_millis(1_000) };
-        let scope = PidScope::of(&[Pid::new(0x100)]).unwrap();
+        let scope = Scope::of(&[Pid::new(0x100)], &[]).unwrap();
         let mut judge = judge(Criterion::ContinuityCountError, counted, 500, scope);
-        judge.event(at(1), Criterion::ContinuityCountError, Some(Pid::new(0x101)));
+        judge.event(at(1), Criterion::ContinuityCountError, Place::pid(Pid::new(0x101)));
         assert!(!judge.has_changes());
-        judge.event(at(2), Criterion::ContinuityCountError, Some(Pid::new(0x100)));
+        judge.event(at(2), Criterion::ContinuityCountError, Place::pid(Pid::new(0x100)));
         assert!(judge.has_changes());
     }
 }

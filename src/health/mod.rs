@@ -1,5 +1,9 @@
 //! Whether an input is fit to be on air.
 mod criterion;
 mod judge;
-pub use criterion::{Criterion, CriterionSet, Limit, Limits, Measure, PidScope, Profile, Raise};
+mod limits;
+mod scope;
+pub use criterion::{Criterion, CriterionSet, Measure};
 pub use judge::{Change, Evidence, Judge};
+pub use limits::{Limit, Limits, Profile, Raise};
+pub use scope::Scope;

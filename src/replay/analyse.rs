@@ -205,7 +205,12 @@ fn report(analyser: &Analyser, first: Instant, span: Span) -> Report {
             measurable,
             latest: count
                 .latest()
-                .map(|o| Occurrence { at: since(o.at), packet: o.packet, pid: o.place.pid.map(|pid| pid.value()), program: o.place.program })
+                .map(|o| Occurrence {
+                    at: since(o.at),
+                    packet: o.packet,
+                    pid: o.place.pid.map(|pid| pid.value()),
+                    program: o.place.program,
+                })
                 .collect(),
         };
     }

@@ -24,7 +24,14 @@ pub(super) struct CatError {
 
 impl CatError {
     pub(super) const fn new(settings: &Settings) -> Self {
-        Self { limit: settings.cat, cat: None, since: None, last: Instant::LONG_AGO, absent: false, due: Instant::NEVER }
+        Self {
+            limit: settings.cat,
+            cat: None,
+            since: None,
+            last: Instant::LONG_AGO,
+            absent: false,
+            due: Instant::NEVER,
+        }
     }
 
     /// A section on PID 1 whose CRC_32 is right.

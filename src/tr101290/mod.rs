@@ -40,6 +40,7 @@ pub use indicator::Indicator;
 pub use settings::Settings;
 pub use structure::{MAX_PROGRAMS, MAX_STREAMS, Program, Stream};
 
+use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{Instant, Pid};
 
@@ -59,7 +60,7 @@ pub struct Analyser {
     missing: u64,
     deadline: Instant,
     sync_loss: SyncLoss,
-    started: bool,
+    started: Option<Instant>,
     revision: u32,
     pids: Pids,
     watchers: Box<Watchers>,
@@ -76,7 +77,7 @@ impl Analyser {
             missing: 0,
             deadline: Instant::NEVER,
             sync_loss: SyncLoss::default(),
-            started: false,
+            started: None,
             revision: 0,
             pids,
             watchers,
@@ -142,8 +143,8 @@ impl Analyser {
         let state = self.pids.entry(pid);
         self.nulls += u64::from(pid == Pid::NULL);
         self.watchers.unreferenced.first(pid, &mut state.roles, at);
-        if !self.started {
-            self.started = true;
+        if self.started.is_none() {
+            self.started = Some(at);
             self.watchers.pat.0.want(at);
             self.revision = self.revision.wrapping_add(1);
         }
@@ -286,6 +287,30 @@ impl Analyser {
             | Indicator::PcrAccuracyError
             | Indicator::UnreferencedPid => false,
         }
+    }
+
+    /// When the last splice_info_section came (ANSI/SCTE 35), intact or encrypted.
+    pub const fn last_splice(&self) -> Option<Instant> {
+        None
+    }
+
+    /// When video last carried caption data, CEA-608 or DTVCC.
+    pub const fn last_captions(&self) -> Option<Instant> {
+        None
+    }
+
+    /// When the first packet came.
+    pub const fn started(&self) -> Option<Instant> {
+        self.started
+    }
+
+    /// When a packet of a PID of this kind last came, of several that must come the one that has been missing longest;
+    /// where the tables no longer list one, when they ceased to. None where they never listed one.
+    pub fn last_of_kind(&self, kind: Kind, wanted: impl Fn(Place) -> bool) -> Option<Instant> {
+        let is_kind = |pid: Pid| self.streams().iter().any(|s| s.pid == pid && s.description.kind == kind);
+        let watched = self.watchers.pid.watched(&self.pids);
+        let listed = watched.filter(|&(place, ..)| place.pid.is_some_and(is_kind) && wanted(place));
+        listed.map(|(_, last, _)| last).min().or_else(|| self.watchers.ceased(kind))
     }
 
     /// Whether `pid` is one that comes all the time and carries pictures or sound.

@@ -39,7 +39,12 @@ impl PcrDiscontinuityIndicatorError {
 
     /// A PCR of a PID that must carry them: how far it lies after the one before, in ticks; none where that cannot be told,
     /// or where a discontinuity_indicator says that it means nothing.
-    pub(super) fn pcr<O: Observer>(&mut self, packet: Packet<'_>, pcr: Ticks27M, sink: &mut Sink<'_, O>) -> Option<u64> {
+    pub(super) fn pcr<O: Observer>(
+        &mut self,
+        packet: Packet<'_>,
+        pcr: Ticks27M,
+        sink: &mut Sink<'_, O>,
+    ) -> Option<u64> {
         let last = self.last.iter_mut().find(|last| last.pid == packet.pid())?;
         let before = last.value.replace(pcr);
         let step = pcr.forward_from(before.filter(|_| !packet.discontinuity_indicator())?);

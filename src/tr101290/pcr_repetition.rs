@@ -41,7 +41,8 @@ impl PcrRepetitionError {
     }
 
     pub(super) fn advance<O: Observer>(&mut self, sink: &mut Sink<'_, O>) {
-        self.wanted.expire(sink.at, |item| sink.raise(Indicator::PcrRepetitionError, Place::of(item.pid, item.program)));
+        self.wanted
+            .expire(sink.at, |item| sink.raise(Indicator::PcrRepetitionError, Place::of(item.pid, item.program)));
     }
 
     pub(super) const fn due(&self) -> Instant {

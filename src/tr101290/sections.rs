@@ -21,8 +21,7 @@ pub(super) struct Sections {
 
 impl Sections {
     pub(super) fn new(pids: &mut Pids) -> Self {
-        let sections =
-            Self { psi: Box::default(), si: Box::default(), pmt: Vec::with_capacity(MAX_PROGRAMS) };
+        let sections = Self { psi: Box::default(), si: Box::default(), pmt: Vec::with_capacity(MAX_PROGRAMS) };
         restore_fixed_roles(pids);
         sections
     }

@@ -21,6 +21,7 @@ use super::unreferenced::UnreferencedPid;
 use super::{Settings, crc};
 use crate::ts::Packet;
 use crate::ts::section::Section;
+use crate::ts::stream::Kind;
 use crate::units::{Instant, Pid};
 
 #[derive(Debug)]
@@ -41,6 +42,16 @@ pub(super) struct Watchers {
     pub(super) eit: EitActualError,
     pub(super) tdt: TdtError,
     spacing: Spacing,
+    /// Video and audio: since when no table lists one any more.
+    ceased: [(Kind, Listed); 2],
+}
+
+/// Whether the tables list a stream of a kind.
+#[derive(Clone, Copy, Debug)]
+enum Listed {
+    Never,
+    Now,
+    Until(Instant),
 }
 
 impl Watchers {
@@ -62,7 +73,16 @@ impl Watchers {
             eit: EitActualError::new(settings),
             tdt: TdtError::new(settings),
             spacing: Spacing::new(settings.si_gap),
+            ceased: [(Kind::Video, Listed::Never), (Kind::Audio, Listed::Never)],
         }
+    }
+
+    /// When the tables ceased to list any stream of this kind.
+    pub(super) fn ceased(&self, kind: Kind) -> Option<Instant> {
+        self.ceased.iter().find_map(|(it, listed)| match listed {
+            Listed::Until(at) if *it == kind => Some(*at),
+            Listed::Never | Listed::Now | Listed::Until(_) => None,
+        })
     }
 
     /// A packet of a PID that has a role, or that is scrambled; true where it changed what is waited for.
@@ -161,6 +181,14 @@ impl Watchers {
         self.pcr_discontinuity.follow(&self.structure);
         self.pts.follow(&self.structure, pids, at);
         self.unreferenced.follow(&self.structure, pids, at);
+        for (kind, listed) in &mut self.ceased {
+            let is_listed = self.structure.streams.iter().any(|s| s.description.kind == *kind);
+            *listed = match *listed {
+                _ if is_listed => Listed::Now,
+                Listed::Now => Listed::Until(at),
+                before => before,
+            };
+        }
     }
 
     /// When the first absence falls due.
