@@ -146,7 +146,7 @@ fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise
         (Some(_), None, Measure::Lasting | Measure::Both) => {
             return table.span("for", LASTING, report).map(Raise::Lasting);
         }
-        (None, Some(node), Measure::Counted | Measure::Both) => {
+        (None, Some(_), Measure::Counted | Measure::Both) => {
             if table.node("above").is_none() || table.node("within").is_none() {
                 wrong(report, node.place, "needs both `above` and `within`");
                 return None;
