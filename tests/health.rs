@@ -1,0 +1,163 @@
+//! What makes an input unhealthy besides the indicators: over one input of an engine, in its own time.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod common;
+
+use changeover::engine::{ChannelSetup, GatherSetup, InputSetup, Setup, What};
+use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
+use changeover::switch::policy;
+use changeover::synth::Settings;
+use changeover::units::{BitRate, Instant, Pid, Span};
+
+use common::{Rig, Source};
+
+/// One feed into one input that is judged by one criterion alone.
+struct Scene {
+    rig: Rig,
+    source: Source,
+    next: (Instant, Vec<u8>),
+}
+
+impl Scene {
+    fn new(criterion: Criterion, raise: Raise, scope: Scope, settings: Settings) -> Self {
+        let mut limits = Limits::NONE;
+        limits.set(criterion, Some(Limit { raise, clear: Span::from_secs(1), scope }));
+        let channel = ChannelSetup {
+            inputs: vec![InputSetup { limits, ..InputSetup::default() }],
+            policy: policy::Settings::default(),
+            delay: Span::ZERO,
+            gather: GatherSetup::default(),
+        };
+        let mut source = Source::new(settings, Span::ZERO);
+        let next = source.next_datagram();
+        Self { rig: Rig::new(&Setup { channels: vec![channel] }), source, next }
+    }
+
+    /// The feed until a time; `change` may change a packet.
+    fn run(&mut self, until: Instant, mut change: impl FnMut(&mut [u8; 188])) {
+        while self.next.0 <= until {
+            let (at, mut bytes) = std::mem::replace(&mut self.next, self.source.next_datagram());
+            bytes.as_chunks_mut::<188>().0.iter_mut().for_each(&mut change);
+            self.rig.datagram(0, at, &bytes);
+        }
+        self.rig.advance(until);
+    }
+
+    /// When each criterion was raised and cleared, in order.
+    fn changes(&self) -> Vec<(Instant, bool)> {
+        let change = |what: &What| match what {
+            What::Raised { .. } => Some(true),
+            What::Cleared { .. } => Some(false),
+            _ => None,
+        };
+        self.rig.events.iter().filter_map(|event| Some((event.at, change(&event.what)?))).collect()
+    }
+}
+
+fn ms(ms: u32) -> Instant {
+    Instant::ZERO + Span::from_millis(ms)
+}
+
+fn pid(packet: &[u8; 188]) -> Pid {
+    Pid::new(u16::from_be_bytes([packet[1], packet[2]]))
+}
+
+/// Makes a null packet of it.
+fn null(packet: &mut [u8; 188]) {
+    packet[1] = packet[1] & 0xA0 | 0x1F;
+    packet[2] = 0xFF;
+}
+
+fn without(gone: Pid) -> impl FnMut(&mut [u8; 188]) {
+    move |packet| {
+        if pid(packet) == gone {
+            null(packet);
+        }
+    }
+}
+
+fn lasting(ms: u32) -> Raise {
+    Raise::Lasting(Span::from_millis(ms))
+}
+
+#[test]
+fn a_video_pid_that_stops_is_absent_after_its_time_and_audio_is_another_matter() {
+    let settings = Settings::default();
+    for (criterion, gone, other) in [
+        (Criterion::VideoPidAbsent, settings.video_pid, settings.audio_pid),
+        (Criterion::AudioPidAbsent, settings.audio_pid, settings.video_pid),
+    ] {
+        let mut scene = Scene::new(criterion, lasting(200), Scope::ALL, settings.clone());
+        scene.run(ms(2_000), |_| ());
+        scene.run(ms(3_000), without(other));
+        assert_eq!(scene.changes(), [], "{}", criterion.name());
+        scene.run(ms(4_000), without(gone));
+        let [(at, true)] = scene.changes()[..] else { panic!("{:?}", scene.changes()) };
+        // its packets come at least every 72 ms
+        assert!(at > ms(3_120) && at <= ms(3_200), "{at:?}");
+        scene.run(ms(6_000), |_| ());
+        let changes = scene.changes();
+        assert!(changes.len() == 2 && !changes[1].1 && changes[1].0 >= ms(5_000), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_pmt_that_drops_its_video_leaves_it_absent_and_one_that_never_had_any_does_not() {
+    let mut scene = Scene::new(Criterion::VideoPidAbsent, lasting(200), Scope::ALL, Settings::default());
+    let mut other = Scene::new(Criterion::VideoPidAbsent, lasting(200), Scope::ALL, Settings::default());
+    scene.run(ms(1_000), |_| ());
+    let pmt_pid = Settings::default().pmt_pid;
+    let audio_only = |packet: &mut [u8; 188]| {
+        if pid(packet) == pmt_pid {
+            // the video becomes private data that nobody waits for, and the CRC_32 follows
+            let length = usize::from(packet[7]) + 8;
+            packet[5 + 12] = 0x05;
+            let crc = mpeg2ts_reader::mpegts_crc::sum32(&packet[5..length - 4]);
+            packet[length - 4..length].copy_from_slice(&crc.to_be_bytes());
+        }
+    };
+    scene.run(ms(2_000), audio_only);
+    let [(at, true)] = scene.changes()[..] else { panic!("{:?}", scene.changes()) };
+    assert!(at > ms(1_200) && at <= ms(1_300), "{at:?}: the PMT comes every 100 ms");
+    other.run(ms(2_000), audio_only);
+    assert_eq!(other.changes(), []);
+}
+
+#[test]
+fn a_rate_that_is_too_low_is_raised_after_its_time_and_so_is_none_at_all() {
+    let raise = Raise::Below { rate: BitRate(6_000_000), lasting: Span::from_secs(1) };
+    let mut scene = Scene::new(Criterion::BitRateBelow, raise, Scope::ALL, Settings::default());
+    scene.run(ms(5_000), |_| ());
+    assert_eq!(scene.changes(), [], "8 Mb/s, from the first packet on");
+    scene.rig.advance(ms(8_000));
+    let [(at, true)] = scene.changes()[..] else { panic!("{:?}", scene.changes()) };
+    assert!(at > ms(5_890) && at <= ms(6_000), "{at:?}: the rate is looked at ten times a second");
+    let mut slow = Scene::new(
+        Criterion::BitRateBelow,
+        raise,
+        Scope::ALL,
+        Settings { bit_rate: 5_000_000, ..Settings::default() },
+    );
+    slow.run(ms(4_000), |_| ());
+    let [(at, true)] = slow.changes()[..] else { panic!("{:?}", slow.changes()) };
+    assert!(at > ms(1_890) && at <= ms(2_100), "{at:?}: a second to measure it, and a second too low");
+}
+
+#[test]
+fn errors_of_another_program_do_not_count() {
+    let raise = Raise::Counted { above: 0, within: Span::from_secs(1) };
+    for (program, raised) in [(1, true), (2, false)] {
+        let scope = Scope::of(&[], &[program]).unwrap();
+        let mut scene = Scene::new(Criterion::ContinuityCountError, raise, scope, Settings::default());
+        scene.run(ms(1_000), |_| ());
+        let mut n = 0;
+        let audio = Settings::default().audio_pid;
+        scene.run(ms(2_000), |packet| {
+            n += u32::from(pid(packet) == audio);
+            if n == 5 {
+                null(packet);
+            }
+        });
+        assert_eq!(!scene.changes().is_empty(), raised, "program {program}");
+    }
+}
