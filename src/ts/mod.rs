@@ -4,7 +4,9 @@
 //! descriptors) is read by mpeg2ts-reader; what is here is what the packet path needs for every packet.
 
 mod packet;
+pub mod pes;
 mod pid_table;
+pub mod scte35;
 pub mod section;
 pub mod stream;
 
