@@ -5,6 +5,7 @@
 
 mod packet;
 pub mod pes;
+pub mod pictures;
 mod pid_table;
 pub mod scte35;
 pub mod section;

@@ -31,15 +31,8 @@ impl Header {
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let &[0, 0, 1, stream_id, high, low, ref rest @ ..] = payload else { return None };
         let packet_length = u16::from_be_bytes([high, low]);
-        let plain = Self {
-            stream_id,
-            packet_length,
-            scrambled: false,
-            data_alignment: false,
-            pts: None,
-            dts: None,
-            size: 6,
-        };
+        let plain =
+            Self { stream_id, packet_length, scrambled: false, data_alignment: false, pts: None, dts: None, size: 6 };
         if !has_header(stream_id) {
             return Some(plain);
         }
@@ -81,7 +74,7 @@ const fn has_header(stream_id: u8) -> bool {
 }
 
 /// Takes the heads of PES packets off a PID's payloads, wherever packets part them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Body {
     place: Place,
     /// How many bytes of the fixed head were read.
@@ -95,16 +88,26 @@ pub struct Body {
 }
 
 /// What the next byte belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// No PES packet that could be read.
-    #[default]
     Nowhere,
     Head,
     Body,
 }
 
+impl Default for Body {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Body {
+    /// A PID of which nothing came yet.
+    pub const fn new() -> Self {
+        Self { place: Place::Nowhere, read: 0, aligned: false, optional: 0, left: 0, endless: false }
+    }
+
     /// The bytes of the elementary stream in the payload of the PID's next packet. Nothing comes of a PES packet that
     /// is scrambled, that has no header (2.4.3.6) or that does not begin as one, nor of what lies behind
     /// PES_packet_length.
@@ -112,7 +115,7 @@ impl Body {
     pub fn push<'a>(&mut self, unit_start: bool, payload: &'a [u8]) -> &'a [u8] {
         let mut bytes = payload;
         if unit_start {
-            *self = Self { place: Place::Head, ..Self::default() };
+            *self = Self { place: Place::Head, ..Self::new() };
         }
         while self.place == Place::Head {
             let Some((&byte, rest)) = bytes.split_first() else { return &[] };
