@@ -106,14 +106,16 @@ impl Coding {
     /// slice_type of a slice of H.264 whose first_mb_in_slice is 0: two Exp-Golomb codes, of which the first is one bit
     /// and the second lies in the same byte (7.3.3, table 7-6).
     pub(super) const fn of_slice(byte: u8) -> Option<Self> {
-        Some(match byte & 0x7F {
-            // 2 and 7, 4 and 9
-            0b011_0000..=0b011_1111 | 0b000_1000 | 0b00101_00..=0b00101_11 | 0b000_1010 => Self::I,
-            // 0 and 5, 3 and 8
-            0b100_0000.. | 0b00110_00..=0b00110_11 | 0b00100_00..=0b00100_11 | 0b000_1001 => Self::P,
-            // 1 and 6
-            0b010_0000..=0b010_1111 | 0b00111_00..=0b00111_11 => Self::B,
-            _ => return None,
-        })
+        let rest = byte << 1;
+        let length = 2 * rest.leading_zeros() + 1;
+        if length > 7 {
+            return None;
+        }
+        match (rest >> (8 - length)) - 1 {
+            0 | 3 | 5 | 8 => Some(Self::P),
+            1 | 6 => Some(Self::B),
+            2 | 4 | 7 | 9 => Some(Self::I),
+            _ => None,
+        }
     }
 }
