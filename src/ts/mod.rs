@@ -3,8 +3,13 @@
 //! Nothing here copies, allocates or trusts a length that the bytes announce. The tables' syntax (PAT, PMT,
 //! descriptors) is read by mpeg2ts-reader; what is here is what the packet path needs for every packet.
 
+pub mod access_units;
+pub mod frames;
 mod packet;
+pub mod pes;
+pub mod pictures;
 mod pid_table;
+pub mod scte35;
 pub mod section;
 pub mod stream;
 

@@ -18,6 +18,11 @@ impl<'a> Section<'a> {
         (section_size(bytes)? == bytes.len()).then_some(Self(bytes))
     }
 
+    /// The bytes, CRC_32 and all.
+    pub const fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
     /// table_id.
     pub fn table_id(self) -> u8 {
         self.0.first().copied().unwrap_or(0xFF)
