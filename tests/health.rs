@@ -132,12 +132,8 @@ fn a_rate_that_is_too_low_is_raised_after_its_time_and_so_is_none_at_all() {
     scene.rig.advance(ms(8_000));
     let [(at, true)] = scene.changes()[..] else { panic!("{:?}", scene.changes()) };
     assert!(at > ms(5_890) && at <= ms(6_000), "{at:?}: the rate is looked at ten times a second");
-    let mut slow = Scene::new(
-        Criterion::BitRateBelow,
-        raise,
-        Scope::ALL,
-        Settings { bit_rate: 5_000_000, ..Settings::default() },
-    );
+    let mut slow =
+        Scene::new(Criterion::BitRateBelow, raise, Scope::ALL, Settings { bit_rate: 5_000_000, ..Settings::default() });
     slow.run(ms(4_000), |_| ());
     let [(at, true)] = slow.changes()[..] else { panic!("{:?}", slow.changes()) };
     assert!(at > ms(1_890) && at <= ms(2_100), "{at:?}: a second to measure it, and a second too low");

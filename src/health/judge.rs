@@ -284,6 +284,13 @@ impl Observer for Judge {
             Self::event(self, at, criterion, place);
         }
     }
+
+    fn missing(&mut self, at: Instant, place: Place, access_units: u32) {
+        // no limit tolerates more than this
+        for _ in 0..access_units.min(u32::from(Raise::MOST) + 1) {
+            Self::event(self, at, Criterion::FramesMissing, place);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,11 @@ impl Count {
 pub trait Observer {
     /// `indicator` was raised at `at` on `place`.
     fn event(&mut self, at: Instant, indicator: Indicator, place: Place);
+
+    /// So many access units are missing before the one that begins at `at`.
+    fn missing(&mut self, at: Instant, place: Place, access_units: u32) {
+        let _ = (at, place, access_units);
+    }
 }
 
 /// For those who only want the counts.
@@ -111,6 +116,11 @@ impl<O: Observer> Sink<'_, O> {
         let occurrence = Occurrence { at: self.at, packet: self.counts.packet, place };
         self.counts.by_indicator[indicator.index()].add(occurrence);
         self.observer.event(self.at, indicator, place);
+    }
+
+    #[cold]
+    pub(super) fn missing(&mut self, place: Place, access_units: u32) {
+        self.observer.missing(self.at, place, access_units);
     }
 }
 

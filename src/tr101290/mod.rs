@@ -9,6 +9,7 @@
 
 mod absence;
 mod cat;
+mod contents;
 mod continuity;
 mod count;
 mod crc;
@@ -35,6 +36,7 @@ mod transport;
 mod unreferenced;
 mod watchers;
 
+pub use contents::{MAX_CONTENTS, SpliceFigures, StreamFigures};
 pub use count::{Count, LATEST, Observer, Occurrence, Place};
 pub use indicator::Indicator;
 pub use settings::Settings;
@@ -291,12 +293,22 @@ impl Analyser {
 
     /// When the last splice_info_section came (ANSI/SCTE 35), intact or encrypted.
     pub const fn last_splice(&self) -> Option<Instant> {
-        None
+        self.watchers.contents.splice.last_any
+    }
+
+    /// Splice information.
+    pub const fn splice(&self) -> &SpliceFigures {
+        &self.watchers.contents.splice
+    }
+
+    /// What is known of the contents of the first [`MAX_CONTENTS`] video and audio streams whose coding can be read.
+    pub fn contents(&self) -> impl Iterator<Item = (Pid, &StreamFigures)> {
+        self.watchers.contents.streams()
     }
 
     /// When video last carried caption data, CEA-608 or DTVCC.
-    pub const fn last_captions(&self) -> Option<Instant> {
-        None
+    pub fn last_captions(&self) -> Option<Instant> {
+        self.contents().flat_map(|(_, figures)| [figures.last_cea608, figures.last_dtvcc]).flatten().max()
     }
 
     /// When the first packet came.

@@ -6,7 +6,7 @@ use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
 use mpeg2ts_reader::psi::pmt::PmtSection;
 
 use crate::ts::section::Section;
-use crate::ts::stream::{Description, RawDescriptor, describe};
+use crate::ts::stream::{Description, Kind, RawDescriptor, describe};
 use crate::units::Pid;
 
 /// The most programs that are followed.
@@ -193,6 +193,11 @@ impl Structure {
             });
         }
         Some(true)
+    }
+
+    /// Whether a PMT lists `pid` for splice information.
+    pub(super) fn is_splice(&self, pid: Pid) -> bool {
+        self.streams.iter().any(|s| s.pid == pid && s.description.kind == Kind::Splice)
     }
 
     /// Every PID that a table refers to, and the program that it belongs to, 0 for none.

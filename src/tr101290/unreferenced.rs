@@ -18,6 +18,10 @@ const ATSC_BASE: u16 = 0x1FFB;
 #[derive(Debug)]
 pub(super) struct UnreferencedPid {
     limit: Span,
+    /// How long the PMTs have to come once the PAT has.
+    pmt: Span,
+    /// Whether the PAT has come.
+    settled: bool,
     /// Those whose time runs, in the order in which it ends; each PID is in it once at most.
     waiting: VecDeque<(Pid, Instant)>,
     /// Those that a table refers to now.
@@ -28,6 +32,8 @@ impl UnreferencedPid {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             limit: settings.unreferenced,
+            pmt: settings.pmt,
+            settled: false,
             waiting: VecDeque::with_capacity(Pid::COUNT),
             referenced: Vec::with_capacity(Pid::COUNT),
         }
@@ -42,8 +48,13 @@ impl UnreferencedPid {
         }
     }
 
-    /// Follows the structure after it changed.
+    /// Follows the structure after it changed. Where the stream has just begun, its PMTs are still to come.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
+        if !core::mem::replace(&mut self.settled, true) {
+            for (_, due) in &mut self.waiting {
+                *due = (*due).max(at + self.pmt);
+            }
+        }
         for (pid, _) in structure.referenced() {
             pids.entry(pid).roles.add(Roles::WANTED);
         }

@@ -1,6 +1,7 @@
 //! All that a packet may concern besides its own header: the detectors, and the structure that they follow.
 
 use super::cat::CatError;
+use super::contents::Contents;
 use super::count::{Observer, Place, Sink};
 use super::eit::EitActualError;
 use super::nit::NitActualError;
@@ -42,6 +43,7 @@ pub(super) struct Watchers {
     pub(super) eit: EitActualError,
     pub(super) tdt: TdtError,
     spacing: Spacing,
+    pub(super) contents: Contents,
     /// Video and audio: since when no table lists one any more.
     ceased: [(Kind, Listed); 2],
 }
@@ -73,6 +75,7 @@ impl Watchers {
             eit: EitActualError::new(settings),
             tdt: TdtError::new(settings),
             spacing: Spacing::new(settings.si_gap),
+            contents: Contents::new(),
             ceased: [(Kind::Video, Listed::Never), (Kind::Audio, Listed::Never)],
         }
     }
@@ -120,13 +123,21 @@ impl Watchers {
         if roles.has(Roles::PTS) && packet.starts_with_pts() {
             self.pts.seen(pid, at);
         }
+        if roles.has(Roles::CONTENT) && packet.has_payload() {
+            let goes_on = self.contents.packet(packet, sink);
+            if goes_on != roles.has(Roles::READING) {
+                let roles = &mut pids.entry(pid).roles;
+                if goes_on { roles.add(Roles::READING) } else { roles.remove(Roles::READING) }
+            }
+        }
         roles.has(Roles::SECTIONS) && self.section_packet(packet, pids, sink)
     }
 
     fn section_packet<O: Observer>(&mut self, packet: Packet<'_>, pids: &mut Pids, sink: &mut Sink<'_, O>) -> bool {
         let pid = packet.pid();
         let place = Place::of(pid, pids.entry(pid).program);
-        let Self { structure, sections, pat, pmt, cat, nit, si_repetition, sdt, eit, tdt, spacing, .. } = self;
+        let Self { structure, sections, pat, pmt, cat, nit, si_repetition, sdt, eit, tdt, spacing, contents, .. } =
+            self;
         let mut changed = false;
         sections.push(packet, |section| {
             if crc::check(place, section, sink) {
@@ -162,6 +173,7 @@ impl Watchers {
                         changed |= is_new;
                     }
                 }
+                _ if structure.is_splice(pid) => contents.splice(pid, section, sink.at),
                 _ => {}
             }
         });
@@ -175,6 +187,7 @@ impl Watchers {
     #[cold]
     fn follow(&mut self, pids: &mut Pids, at: Instant) {
         self.sections.follow(&self.structure, pids);
+        self.contents.follow(&self.structure, pids);
         self.pmt.follow(&self.structure.programs, at);
         self.pid.follow(&self.structure, pids, at);
         self.pcr_repetition.follow(&self.structure, pids, at);
