@@ -4,7 +4,7 @@
 //! Everybody takes turns over the same 100 MB in datagrams of seven packets, so that what else the machine does meets all.
 //! The stream is real where `CHANGEOVER_SHARED` names the folder of real streams, one of ours otherwise; its continuity
 //! counters and clocks go on where it begins anew. Then the number of PIDs grows, and the number of inputs that take turns.
-//! Run as `cargo bench --bench analyse`.
+//! Run as `cargo bench --bench analyse`, or one half of it alone: `cargo bench --bench analyse -- others`, or `-- growth`.
 #![allow(unsafe_code, reason = "the processor time of the thread is asked of the kernel")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -41,8 +41,15 @@ fn main() {
         println!("nothing to test here: run it by `cargo bench --bench analyse`");
         return;
     }
-    against_others();
-    growth();
+    let wants = |name: &str| {
+        !std::env::args().any(|argument| ["others", "growth"].contains(&argument.as_str()) && argument != name)
+    };
+    if wants("others") {
+        against_others();
+    }
+    if wants("growth") {
+        growth();
+    }
 }
 
 fn against_others() {
@@ -262,7 +269,9 @@ fn mux(pids: usize, packets: usize) -> Vec<(Instant, Bytes)> {
                 let round = i / usize::from(streams);
                 let start = round.is_multiple_of(40);
                 if start {
+                    // a PES packet that begins with a delimiter and goes on with a slice
                     bytes[4..18].copy_from_slice(&[0, 0, 1, 0xE0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1]);
+                    bytes[18..30].copy_from_slice(&[0, 0, 0, 1, 9, 0x10, 0, 0, 1, 0x41, 0x9A, 0x21]);
                 } else if turn == 0 && i % 400 < usize::from(streams) {
                     bytes[3] = 0x20;
                     bytes[4..6].copy_from_slice(&[7, 0x10]);

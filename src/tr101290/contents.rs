@@ -119,13 +119,16 @@ impl Contents {
             let (units, figures) = (AccessUnits::default(), StreamFigures::default());
             self.streams.push(Content { pid: stream.pid, program: stream.program, codec, reader, units, figures });
         }
+        for (place, content) in (0..).zip(&self.streams) {
+            pids.entry(content.pid).content = place;
+        }
     }
 
-    /// A packet, not scrambled, of a stream whose contents are looked at. Says whether every packet is wanted until the next
+    /// A packet, not scrambled, of the stream at `place`, whose contents are looked at. Says whether every packet is wanted until the next
     /// start of a unit.
-    pub(super) fn packet<O: Observer>(&mut self, packet: Packet<'_>, sink: &mut Sink<'_, O>) -> bool {
-        let pid = packet.pid();
-        let Some(content) = self.streams.iter_mut().find(|content| content.pid == pid) else { return false };
+    pub(super) fn packet<O: Observer>(&mut self, packet: Packet<'_>, place: u8, sink: &mut Sink<'_, O>) -> bool {
+        let Some(content) = self.streams.get_mut(usize::from(place)) else { return false };
+        let pid = content.pid;
         let (start, payload) = (packet.payload_unit_start_indicator(), packet.payload());
         if packet.discontinuity_indicator() {
             content.units.reset();

@@ -5,13 +5,16 @@ use crate::ts::Packet;
 /// What was last seen of one PID.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Continuity {
-    /// In halves, so that this and all else that is known of a PID fill 32 bytes.
-    fingerprint: [u32; 2],
+    /// In bytes, so that this and all else that is known of a PID fill 32.
+    fingerprint: [u8; 8],
     counter: u8,
-    seen: bool,
-    /// The last packet was itself the second occurrence of one.
-    repeated: bool,
+    flags: u8,
 }
+
+/// Flag: a packet came.
+const SEEN: u8 = 1;
+/// Flag: the last packet was itself the second occurrence of one.
+const REPEATED: u8 = 2;
 
 impl Continuity {
     /// The packets that the counter says are missing before this one, where it breaks the order; none where it is in
@@ -21,17 +24,18 @@ impl Continuity {
     pub(super) fn check(&mut self, packet: Packet<'_>) -> Option<u8> {
         let counter = packet.continuity_counter();
         let last = core::mem::replace(&mut self.counter, counter);
-        let first = !core::mem::replace(&mut self.seen, true);
+        let first = self.flags & SEEN == 0;
         if !packet.has_payload() {
             // the counter stands still (2.4.3.3); what it was is kept for the next duplicate
+            self.flags |= SEEN;
             let still = counter == last || first || packet.discontinuity_indicator();
             return if still { None } else { Some(counter.wrapping_sub(last) & 0x0F) };
         }
-        let fingerprint = halves(packet.fingerprint());
+        let fingerprint = packet.fingerprint().to_le_bytes();
         let before = core::mem::replace(&mut self.fingerprint, fingerprint);
         let expected = last.wrapping_add(1) & 0x0F;
         if counter == expected || first {
-            self.repeated = false;
+            self.flags = SEEN;
             return None;
         }
         self.off(packet, counter == last && fingerprint == before, expected)
@@ -39,20 +43,14 @@ impl Continuity {
 
     #[cold]
     fn off(&mut self, packet: Packet<'_>, same: bool, expected: u8) -> Option<u8> {
-        let third = self.repeated;
-        self.repeated = same;
+        let third = self.flags & REPEATED != 0;
+        self.flags = if same { SEEN | REPEATED } else { SEEN };
         if packet.discontinuity_indicator() || same && !third {
             return None;
         }
         // a third occurrence repeats, it does not lack anything
         Some(if same { 0 } else { packet.continuity_counter().wrapping_sub(expected) & 0x0F })
     }
-}
-
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "a half each")]
-const fn halves(fingerprint: u64) -> [u32; 2] {
-    [fingerprint as u32, (fingerprint >> 32) as u32]
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Analyser {
             return;
         }
         let state = self.pids.entry(pid);
-        let roles = state.roles;
+        let (roles, content) = (state.roles, state.content);
         if pid != Pid::NULL
             && let Some(missing) = state.continuity.check(packet)
         {
@@ -134,7 +134,14 @@ impl Analyser {
         }
         let starts = packet.has_adaptation_field() || packet.payload_unit_start_indicator();
         if roles.need_all() || starts && roles.need_starts() || packet.is_scrambled() {
-            self.special(packet, roles, at, observer);
+            if roles.only_contents() && !starts && !packet.is_scrambled() {
+                let sink = &mut Sink { at, counts: &mut self.counts, observer };
+                if !self.watchers.contents.packet(packet, content, sink) {
+                    self.pids.entry(pid).roles.remove(Roles::READING);
+                }
+            } else {
+                self.special(packet, roles, content, at, observer);
+            }
         }
         self.counts.packet += 1;
     }
@@ -163,9 +170,9 @@ impl Analyser {
     }
 
     /// A packet of a PID that has to do with the program structure, or that is scrambled.
-    fn special(&mut self, packet: Packet<'_>, roles: Roles, at: Instant, observer: &mut impl Observer) {
+    fn special(&mut self, packet: Packet<'_>, roles: Roles, content: u8, at: Instant, observer: &mut impl Observer) {
         let sink = &mut Sink { at, counts: &mut self.counts, observer };
-        let changed = self.watchers.packet(packet, roles, &mut self.pids, sink);
+        let changed = self.watchers.packet(packet, roles, content, &mut self.pids, sink);
         if changed {
             self.revision = self.revision.wrapping_add(1);
         }

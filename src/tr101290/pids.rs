@@ -46,6 +46,12 @@ impl Roles {
         self.0 & Self::ALL_PACKETS != 0
     }
 
+    /// Whether nothing but the contents of the packets is of interest, if they start nothing.
+    #[inline]
+    pub(super) const fn only_contents(self) -> bool {
+        self.0 & Self::ALL_PACKETS == Self::READING.0
+    }
+
     /// Whether packets with an adaptation field or the start of a unit count.
     #[inline]
     pub(super) const fn need_starts(self) -> bool {
@@ -73,6 +79,8 @@ pub(super) struct PidState {
     pub(super) packets: u64,
     pub(super) last_seen: Instant,
     pub(super) continuity: Continuity,
+    /// Its place among the streams whose contents are looked at, if it has that role.
+    pub(super) content: u8,
     pub(super) roles: Roles,
     /// program_number of the first program that it belongs to, 0 for none.
     pub(super) program: u16,
@@ -86,6 +94,7 @@ impl Default for PidState {
             packets: 0,
             last_seen: Instant::LONG_AGO,
             continuity: Continuity::default(),
+            content: 0,
             roles: Roles::default(),
             program: 0,
         }

@@ -93,6 +93,7 @@ impl Watchers {
         &mut self,
         packet: Packet<'_>,
         roles: Roles,
+        content: u8,
         pids: &mut Pids,
         sink: &mut Sink<'_, O>,
     ) -> bool {
@@ -124,7 +125,7 @@ impl Watchers {
             self.pts.seen(pid, at);
         }
         if roles.has(Roles::CONTENT) && packet.has_payload() {
-            let goes_on = self.contents.packet(packet, sink);
+            let goes_on = self.contents.packet(packet, content, sink);
             if goes_on != roles.has(Roles::READING) {
                 let roles = &mut pids.entry(pid).roles;
                 if goes_on { roles.add(Roles::READING) } else { roles.remove(Roles::READING) }
