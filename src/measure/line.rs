@@ -2,6 +2,8 @@
 
 use crate::ts::PACKET_SIZE;
 
+/// The most points that a robust line is sought through.
+const MOST: usize = 32;
 /// The most corners that the region of [`Strip`] keeps.
 const CORNERS: usize = 16;
 /// What rounding in floating point may add up to, in ticks.
@@ -195,17 +197,18 @@ impl Fit {
         Some(Self { origin, mean, slope, spread: apart / count, roughness: rough / squared, weights })
     }
 
-    /// The line that most of `points` lie near, up to a quarter of them anywhere, and which of them do; at most 32.
+    /// The line that most of `points` lie near, up to a quarter of them anywhere, and which of them do; of the first
+    /// [`MOST`].
     pub(super) fn robust(points: impl Iterator<Item = Point> + Clone) -> Option<(Self, u32)> {
         let origin = points.clone().next()?;
-        let mut all = [(0.0, 0.0); 32];
+        let mut all = [(0.0, 0.0); MOST];
         let count = all.iter_mut().zip(points.clone()).map(|(to, point)| *to = point.from(origin)).count();
         let all = all.get(..count)?;
         let (early, late) = all.split_at(count / 2);
-        let slope = median(early.iter().zip(late).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)))?;
-        let height = median(all.iter().map(|(packets, ticks)| ticks - slope * packets))?;
+        let slope = median::<MOST>(early.iter().zip(late).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)))?;
+        let height = median::<MOST>(all.iter().map(|(packets, ticks)| ticks - slope * packets))?;
         let apart = |(packets, ticks): &(f64, f64)| (ticks - slope * packets - height).abs();
-        let reach = (REACH * median(all.iter().map(apart))?).max(REACH_MIN);
+        let reach = (REACH * median::<MOST>(all.iter().map(apart))?).max(REACH_MIN);
         let near = |near: &dyn Fn(Point) -> bool| {
             points.clone().enumerate().fold(0, |mask, (i, point)| mask | u32::from(near(point)) << i)
         };
@@ -252,9 +255,9 @@ impl Fit {
     }
 }
 
-/// The median of at most 32 numbers; none of none.
-fn median(numbers: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted = [0.0; 32];
+/// The median of the first `MOST` numbers; none of none.
+pub(super) fn median<const MOST: usize>(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted = [0.0; MOST];
     let count = sorted.iter_mut().zip(numbers).map(|(to, number)| *to = number).count();
     let sorted = sorted.get_mut(..count)?;
     (count > 0).then(|| *sorted.select_nth_unstable_by(count / 2, f64::total_cmp).1)

@@ -5,6 +5,8 @@
 //! - Nothing grows, and nothing that is fed is too wild for them.
 
 pub mod accuracy;
+pub mod clock;
 mod line;
 
 pub use accuracy::{Accuracy, Inaccuracy};
+pub use clock::Clock;
