@@ -4,6 +4,7 @@ pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod health;
+pub mod measure;
 pub mod plane;
 pub mod replay;
 pub mod switch;

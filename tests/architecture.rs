@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The modules, each of which uses only what stands above it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "units",
     "ts",
     "synth",
     "transport",
+    "measure",
     "tr101290",
     "health",
     "switch",

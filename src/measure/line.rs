@@ -1,0 +1,330 @@
+//! Lines through PCRs over their places in the stream: one ticks-a-packet slope, if the rate is constant.
+
+use crate::ts::PACKET_SIZE;
+
+/// The most points that a robust line is sought through.
+const MOST: usize = 32;
+/// The most corners that the region of [`Strip`] keeps.
+const CORNERS: usize = 16;
+/// What rounding in floating point may add up to, in ticks.
+const ROUNDING: f64 = 1e-4;
+/// The slopes that are believed, in ticks a packet: 40 Gb/s to 1 kb/s.
+const SLOPES: core::ops::RangeInclusive<f64> = 1.0..=4.1e7;
+/// How far from the line a point may lie and still belong to it, in mean deviations.
+const REACH: f64 = 5.0;
+/// The same in ticks, where the mean is next to nothing.
+const REACH_MIN: f64 = 2.0;
+
+/// A PCR and its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Point {
+    /// The number of its packet.
+    pub(super) packet: u64,
+    /// The PCR in ticks, going on across the wrap.
+    pub(super) ticks: i64,
+}
+
+impl Point {
+    /// Packets and ticks from `earlier` to this one.
+    #[allow(clippy::cast_precision_loss)]
+    fn from(self, earlier: Self) -> (f64, f64) {
+        let packets = self.packet.wrapping_sub(earlier.packet).cast_signed();
+        (packets as f64, self.ticks.wrapping_sub(earlier.ticks) as f64)
+    }
+}
+
+/// Bits a second at `slope` ticks a packet.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn bit_rate(slope: f64) -> f64 {
+    (PACKET_SIZE * 8) as f64 * TICKS_A_SECOND / slope
+}
+
+/// 27 MHz.
+const TICKS_A_SECOND: f64 = 27_000_000.0;
+
+/// Every line of which all PCRs so far are the whole part: what an ideal multiplexer of constant rate may have had.
+///
+/// With each PCR there are fewer, so the line is soon known far better than to the tick to which PCRs are rounded. It
+/// makes no difference whether they are rounded down, up or to the nearest.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strip {
+    /// The corners of a convex region of lines, in order around it: ticks a packet, and ticks above [`at`](Self::at).
+    corners: [(f64, f64); CORNERS],
+    len: usize,
+    /// The point that heights are counted from: the last one admitted.
+    at: Point,
+}
+
+impl Strip {
+    /// The lines through two points; none where no rate that is believed leads from one to the other.
+    pub(super) fn new(first: Point, second: Point) -> Option<Self> {
+        let (packets, ticks) = second.from(first);
+        if packets == 0.0 || !SLOPES.contains(&(ticks / packets)) {
+            return None;
+        }
+        let mut corners = [(0.0, 0.0); CORNERS];
+        // low to low, low to high, high to high, high to low
+        for (corner, (before, after)) in corners.iter_mut().zip([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]) {
+            *corner = ((ticks + after - before) / packets, after);
+        }
+        Some(Self { corners, len: 4, at: second })
+    }
+
+    /// The lines through all `points`; none where there is none, or with fewer than two points.
+    pub(super) fn through(mut points: impl Iterator<Item = Point>) -> Option<Self> {
+        let mut strip = Self::new(points.next()?, points.next()?)?;
+        points.all(|point| strip.admit(point)).then_some(strip)
+    }
+
+    fn corners(&self) -> &[(f64, f64)] {
+        self.corners.get(..self.len).unwrap_or(&[])
+    }
+
+    /// How far `point` is from what the lines say, in whole ticks: 0 where it is as near as a PCR can be.
+    pub(super) fn deviation(&self, point: Point) -> f64 {
+        let (packets, ticks) = point.from(self.at);
+        let heights = self.corners().iter().map(|(slope, height)| height + slope * packets - ticks);
+        let (low, high) = heights.fold((f64::MAX, f64::MIN), |(low, high), h| (low.min(h), high.max(h)));
+        -((low + high) / 2.0).floor()
+    }
+
+    /// Leaves only the lines that `point` is on as well; false, and nothing changed, where there are none.
+    pub(super) fn admit(&mut self, point: Point) -> bool {
+        let (packets, ticks) = point.from(self.at);
+        let mut moved = [(0.0, 0.0); CORNERS];
+        for (to, (slope, height)) in moved.iter_mut().zip(self.corners()) {
+            *to = (*slope, height + slope * packets - ticks);
+        }
+        let mut low = [(0.0, 0.0); CORNERS + 2];
+        let len = clip(moved.get(..self.len).unwrap_or(&[]), &mut low, |height| height + ROUNDING);
+        let mut both = [(0.0, 0.0); CORNERS + 2];
+        let len = clip(low.get(..len).unwrap_or(&[]), &mut both, |height| 1.0 + ROUNDING - height);
+        if len == 0 {
+            return false;
+        }
+        self.at = point;
+        match (both.get(..len), self.corners.get_mut(..len)) {
+            (Some(clipped), Some(corners)) => {
+                corners.copy_from_slice(clipped);
+                self.len = len;
+            }
+            // too many corners: this point takes none of the lines away
+            _ => self.corners = moved,
+        }
+        true
+    }
+
+    /// Ticks a packet.
+    pub(super) fn slope(&self) -> f64 {
+        let (low, high) = self.corners().iter().fold((f64::MAX, f64::MIN), |(l, h), c| (l.min(c.0), h.max(c.0)));
+        (low + high) / 2.0
+    }
+}
+
+/// Copies what of a convex region has an `inside` of at least 0; how many corners that has.
+fn clip(from: &[(f64, f64)], to: &mut [(f64, f64); CORNERS + 2], inside: impl Fn(f64) -> f64) -> usize {
+    let mut len = 0;
+    let mut put = |corner| {
+        if let Some(place) = to.get_mut(len) {
+            *place = corner;
+            len += 1;
+        }
+    };
+    let Some(&last) = from.last() else { return 0 };
+    let (mut a, mut depth_a) = (last, inside(last.1));
+    for &b in from {
+        let depth_b = inside(b.1);
+        if (depth_a < 0.0) != (depth_b < 0.0) {
+            let part = depth_a / (depth_a - depth_b);
+            put((a.0 + (b.0 - a.0) * part, a.1 + (b.1 - a.1) * part));
+        }
+        if depth_b >= 0.0 {
+            put(b);
+        }
+        (a, depth_a) = (b, depth_b);
+    }
+    len
+}
+
+/// The line of least squares, for PCRs that are not ideal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    origin: Point,
+    /// The mean of the points, from the origin.
+    mean: (f64, f64),
+    /// Ticks a packet.
+    slope: f64,
+    /// Of the points' deviations: their mean, unsigned.
+    spread: f64,
+    /// The mean square of the differences of neighbouring deviations over that of the deviations: 2 where each is by
+    /// itself, 0 where they go on from one to the next (von Neumann's ratio).
+    roughness: f64,
+    /// The inverse of how many points, and of the sum of the squares of their distances from the mean.
+    weights: (f64, f64),
+}
+
+impl Fit {
+    /// Through those of `points` whose bit is set in `chosen`; none where they make no line of a rate that is believed.
+    pub(super) fn through(points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
+        let chosen = points.enumerate().filter(|(i, _)| chosen >> i & 1 != 0).map(|(_, point)| point);
+        let origin = chosen.clone().next()?;
+        let from_origin = chosen.map(|point| point.from(origin));
+        let mut count = 0.0;
+        let mut sum = (0.0, 0.0);
+        for (packets, ticks) in from_origin.clone() {
+            count += 1.0;
+            sum = (sum.0 + packets, sum.1 + ticks);
+        }
+        let mean = (sum.0 / count, sum.1 / count);
+        let (mut squares, mut products) = (0.0, 0.0);
+        for (packets, ticks) in from_origin.clone() {
+            squares += (packets - mean.0) * (packets - mean.0);
+            products += (packets - mean.0) * (ticks - mean.1);
+        }
+        let slope = products / squares;
+        if !SLOPES.contains(&slope) {
+            return None;
+        }
+        let (mut apart, mut squared, mut rough) = (0.0, 0.0, 0.0);
+        let mut before = None;
+        for (packets, ticks) in from_origin {
+            let deviation = ticks - mean.1 - slope * (packets - mean.0);
+            apart += deviation.abs();
+            squared += deviation * deviation;
+            rough += before.replace(deviation).map_or(0.0, |before: f64| (deviation - before) * (deviation - before));
+        }
+        let weights = (1.0 / count, 1.0 / squares);
+        Some(Self { origin, mean, slope, spread: apart / count, roughness: rough / squared, weights })
+    }
+
+    /// The line that most of `points` lie near, up to a quarter of them anywhere, and which of them do; of the first
+    /// [`MOST`].
+    pub(super) fn robust(points: impl Iterator<Item = Point> + Clone) -> Option<(Self, u32)> {
+        let origin = points.clone().next()?;
+        let mut all = [(0.0, 0.0); MOST];
+        let count = all.iter_mut().zip(points.clone()).map(|(to, point)| *to = point.from(origin)).count();
+        let all = all.get(..count)?;
+        let (early, late) = all.split_at(count / 2);
+        let slope = median::<MOST>(early.iter().zip(late).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)))?;
+        let height = median::<MOST>(all.iter().map(|(packets, ticks)| ticks - slope * packets))?;
+        let apart = |(packets, ticks): &(f64, f64)| (ticks - slope * packets - height).abs();
+        let reach = (REACH * median::<MOST>(all.iter().map(apart))?).max(REACH_MIN);
+        let near = |near: &dyn Fn(Point) -> bool| {
+            points.clone().enumerate().fold(0, |mask, (i, point)| mask | u32::from(near(point)) << i)
+        };
+        let mut chosen = near(&|point| apart(&point.from(origin)) <= reach);
+        let mut fit = Self::through(points.clone(), chosen)?;
+        // the first line hangs on medians; what lies near the second is what counts
+        for _ in 0..2 {
+            chosen = near(&|point| fit.holds(point));
+            fit = Self::through(points.clone(), chosen)?;
+        }
+        Some((fit, chosen))
+    }
+
+    /// How far `point` is from the line, in ticks.
+    pub(super) fn deviation(&self, point: Point) -> f64 {
+        let (packets, ticks) = point.from(self.origin);
+        ticks - self.mean.1 - self.slope * (packets - self.mean.0)
+    }
+
+    /// Whether `point` is no farther off than the others and the uncertainty of the line let expect.
+    pub(super) fn holds(&self, point: Point) -> bool {
+        let packets = point.from(self.origin).0 - self.mean.0;
+        let doubt = (self.weights.0 + packets * packets * self.weights.1).sqrt();
+        let spread = self.spread.max(0.3);
+        self.deviation(point).abs() <= (REACH * spread).max(REACH_MIN) + 3.0 * spread * doubt
+    }
+
+    /// Ticks a packet.
+    pub(super) const fn slope(&self) -> f64 {
+        self.slope
+    }
+
+    /// Whether the deviations can be those of PCRs in a stream of constant rate, and not of a rate that varies: far less
+    /// than a packet's time, and the larger they are the less may they go on from one to the next. `lenient` where that
+    /// was so before.
+    pub(super) fn is_of_constant_rate(&self, lenient: bool) -> bool {
+        let (any, most, rough) = if lenient { (1.0 / 12.0, 1.0 / 6.0, 0.5) } else { (1.0 / 16.0, 1.0 / 8.0, 1.0) };
+        self.spread <= any * self.slope || self.spread <= most * self.slope && self.roughness >= rough
+    }
+
+    /// The mean unsigned deviation of the points it was made of, in ticks.
+    pub(super) const fn spread(&self) -> f64 {
+        self.spread
+    }
+}
+
+/// The median of the first `MOST` numbers; none of none.
+pub(super) fn median<const MOST: usize>(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted = [0.0; MOST];
+    let count = sorted.iter_mut().zip(numbers).map(|(to, number)| *to = number).count();
+    let sorted = sorted.get_mut(..count)?;
+    (count > 0).then(|| *sorted.select_nth_unstable_by(count / 2, f64::total_cmp).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(packet: u64, ticks: i64) -> Point {
+        Point { packet, ticks }
+    }
+
+    #[test]
+    fn a_strip_knows_the_line_better_with_each_point_and_refuses_what_is_off() {
+        // 7.3 ticks a packet
+        let right = |packet: u64| point(packet, i64::try_from(packet * 73 / 10).unwrap());
+        let mut strip = Strip::new(right(0), right(10)).unwrap();
+        assert!((strip.slope() - 7.3).abs() < 0.1);
+        for packet in [23, 31, 48, 55, 67, 79, 90, 1_003] {
+            assert!(strip.admit(right(packet)), "{packet}");
+            assert!(!strip.admit(point(packet + 1, right(packet + 1).ticks + 2)));
+        }
+        assert!((strip.slope() - 7.3).abs() < 0.001);
+        for off in [-14, -1, 0, 1, 13, 1 << 40] {
+            for packet in [17, 1_013, 1_099] {
+                assert_eq!(strip.deviation(point(packet, right(packet).ticks + off)), off as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_is_of_a_rate_that_there_is_not() {
+        assert!(Strip::new(point(0, 0), point(10, 0)).is_none());
+        assert!(Strip::new(point(0, 0), point(0, 10)).is_none());
+        assert!(Strip::new(point(0, 10), point(10, 0)).is_none());
+        assert!(Strip::new(point(0, i64::MIN), point(u64::MAX / 2, i64::MAX)).is_none());
+        assert!(Strip::through([point(0, 0), point(10, 100), point(20, 300)].into_iter()).is_none());
+        assert!(Fit::through([point(0, 0), point(10, 0)].into_iter(), 3).is_none());
+        assert!(Fit::through([point(0, 0)].into_iter(), 1).is_none());
+        assert!(Fit::robust([].into_iter()).is_none());
+    }
+
+    #[test]
+    fn the_robust_line_is_that_of_the_three_quarters_that_agree() {
+        let points: Vec<_> = (0..32i64)
+            .map(|i| point(i.unsigned_abs() * 100, i * 10_000 + i * 7 % 5 - 2))
+            .map(|p| if p.packet % 700 == 300 { point(p.packet, p.ticks + 5_000) } else { p })
+            .collect();
+        let (fit, on_line) = Fit::robust(points.iter().copied()).unwrap();
+        assert!((fit.slope() - 100.0).abs() < 0.01);
+        let expected = points.iter().enumerate().filter(|(_, p)| p.packet % 700 != 300).fold(0, |m, (i, _)| m | 1 << i);
+        assert_eq!(on_line, expected);
+        assert!((4_990.0..5_010.0).contains(&fit.deviation(points[3])));
+        assert!(fit.is_of_constant_rate(false));
+    }
+
+    #[test]
+    fn what_goes_on_from_point_to_point_is_no_constant_rate_and_what_is_at_random_may_be() {
+        let fit = |deviation: fn(i64) -> i64| {
+            let points = (0..32i64).map(|i| point(i.unsigned_abs() * 100, i * 500_000 + deviation(i)));
+            Fit::through(points, u32::MAX).unwrap()
+        };
+        // a tenth of the 5,000 ticks that a packet takes
+        assert!(fit(|i| if i % 2 == 0 { 500 } else { -500 }).is_of_constant_rate(false));
+        assert!(!fit(|i| if i % 16 < 8 { 500 } else { -500 }).is_of_constant_rate(false));
+        assert!(!fit(|i| if i % 2 == 0 { 1_000 } else { -1_000 }).is_of_constant_rate(false));
+        assert!(fit(|i| if i % 16 < 8 { 200 } else { -200 }).is_of_constant_rate(false));
+    }
+}
