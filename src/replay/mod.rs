@@ -12,6 +12,7 @@ pub mod pcapng;
 pub mod report;
 pub mod source;
 pub mod summary;
+pub mod text;
 
 pub use drive::{ReplayError, replay};
 pub use summary::Summary;

@@ -10,6 +10,7 @@ pub mod pes;
 pub mod pictures;
 mod pid_table;
 pub mod scte35;
+pub mod sdt;
 pub mod section;
 pub mod stream;
 

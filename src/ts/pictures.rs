@@ -485,8 +485,8 @@ mod tests {
         let split = one(&[&aud, &sei, &slice(0x9A)]);
         let nothing = Picture { entry: None, parameters: false, coding: Some(Coding::P), ..wanted };
         assert_eq!(split, nothing);
-        assert_eq!(one(&[&aud, &idr]).is_random_access(), false);
-        assert_eq!(one(&[&aud, &sps, &idr]).parameters, false);
+        assert!(!one(&[&aud, &idr]).is_random_access());
+        assert!(!one(&[&aud, &sps, &idr]).parameters);
         assert_eq!(one(&[&recovery, &idr]).entry, Some(Entry::Idr));
         assert_eq!(one(&[&slice(0xA0)]).coding, Some(Coding::B));
         assert_eq!(find(Codec::H264, &[&slice(0x40), &aud, &idr]), None, "a later slice of a picture");
@@ -497,7 +497,7 @@ mod tests {
     fn an_hevc_picture_is_read() {
         let (vps, sps, pps) = ([0x40, 1, 0x0C], [0x42, 1, 1, 2], [0x44, 1, 0xC1]);
         let sei = nal(&[0x4E, 1], &[&[4, 19, 0xB5, 0, 0x31][..], &CC, &[0x80]].concat());
-        let recovery = [0x4E, 1, 6, 1, 0b010_1_1_100, 0x80];
+        let recovery = [0x4E, 1, 6, 1, 0b0101_1100, 0x80];
         let slice = |kind: u8, layer: u8| [kind << 1, layer << 3 | 1, 0xAF, 0, 0, 3];
         let one = |units: &[&[u8]]| find(Codec::Hevc, units).unwrap();
         for (kind, irap) in [

@@ -436,7 +436,7 @@ mod tests {
             assert!(move_pts(&mut bytes, ticks.wrapping_neg()));
             assert_eq!(bytes, original);
         }
-        let mut broken = original.clone();
+        let mut broken = original;
         broken[20] ^= 1;
         let before = broken.clone();
         assert!(!move_pts(&mut broken, 5));

@@ -1,6 +1,7 @@
 //! What an elementary stream is, told from its stream_type and descriptors (ISO/IEC 13818-1 table 2-34,
 //! ETSI EN 300 468 table 12, ANSI/SCTE 35).
 
+use super::{frames, pictures};
 use mpeg2ts_reader::StreamType;
 use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
 
@@ -53,6 +54,36 @@ pub struct Description {
     pub codec: &'static str,
     /// ISO 639-2 code, three letters; none where no descriptor gives one.
     pub language: Option<[u8; 3]>,
+    /// audio_type beside that (ISO/IEC 13818-1 table 2-60): 0 undefined, 1 clean effects, 2 for the hearing impaired,
+    /// 3 commentary for the visually impaired. None where there is no ISO_639_language_descriptor.
+    pub audio_type: Option<u8>,
+    /// format_identifier of the first registration_descriptor.
+    pub registration: Option<[u8; 4]>,
+    /// Whether a caption_service_descriptor announces closed captions (ATSC A/65 6.9.2).
+    pub announces_captions: bool,
+}
+
+impl Description {
+    /// How the heads of its pictures are read, where they can be.
+    pub fn pictures(&self) -> Option<pictures::Codec> {
+        match self.codec {
+            "MPEG-1 video" | "MPEG-2 video" => Some(pictures::Codec::Mpeg),
+            "H.264" => Some(pictures::Codec::H264),
+            "HEVC" => Some(pictures::Codec::Hevc),
+            _ => None,
+        }
+    }
+
+    /// How its frames of sound are counted, where they can be.
+    pub fn frames(&self) -> Option<frames::Codec> {
+        match self.codec {
+            "MPEG-1 audio" | "MPEG-2 audio" => Some(frames::Codec::Mpeg),
+            "AAC" => Some(frames::Codec::Adts),
+            "AAC-LATM" => Some(frames::Codec::Loas),
+            "AC-3" | "E-AC-3" => Some(frames::Codec::Ac3),
+            _ => None,
+        }
+    }
 }
 
 /// A descriptor as its tag and its bytes.
@@ -71,7 +102,8 @@ impl<'a> Descriptor<'a> for RawDescriptor<'a> {
 /// Describes a stream of `stream_type` with these `descriptors`.
 pub fn describe<'a>(stream_type: u8, descriptors: impl Iterator<Item = RawDescriptor<'a>>) -> Description {
     let (mut kind, mut codec) = by_stream_type(stream_type);
-    let mut language = None;
+    let (mut language, mut audio_type, mut registration) = (None, None, None);
+    let mut announces_captions = false;
     for RawDescriptor(tag, bytes) in descriptors {
         let found = match tag {
             0x05 => by_registration(bytes),
@@ -91,8 +123,18 @@ pub fn describe<'a>(stream_type: u8, descriptors: impl Iterator<Item = RawDescri
         if matches!(tag, 0x0A | 0x56 | 0x59) {
             language = language.or_else(|| bytes.first_chunk().copied());
         }
+        match (tag, bytes) {
+            (0x05, _) => registration = registration.or_else(|| bytes.first_chunk().copied()),
+            (0x0A, &[_, _, _, kind, ..]) => audio_type = audio_type.or(Some(kind)),
+            // number_of_services, and six bytes for each
+            (0x86, &[first, ref services @ ..]) => {
+                let count = usize::from(first & 0x1F);
+                announces_captions |= count > 0 && services.len() == 6 * count;
+            }
+            _ => {}
+        }
     }
-    Description { kind, codec, language }
+    Description { kind, codec, language, audio_type, registration, announces_captions }
 }
 
 fn by_stream_type(stream_type: u8) -> (Kind, &'static str) {
@@ -170,5 +212,48 @@ mod tests {
         assert_eq!(one(0x86, b"\x05\x04CUEI").0, Kind::Splice);
         assert_eq!(one(0x05, b"\x6F\x03\x00\x00\x00").1, "AIT");
         assert_eq!(one(0x06, b"\x6A\xFF\x00").1, "private data");
+    }
+
+    #[test]
+    fn what_descriptors_add_is_kept() {
+        let one = |stream_type, descriptors: &[u8]| describe(stream_type, DescriptorIter::new(descriptors).flatten());
+        let plain = one(0x1B, &[]);
+        assert_eq!((plain.audio_type, plain.registration, plain.announces_captions), (None, None, false));
+        let captions = one(0x02, b"\x05\x04GA94\x05\x04CUEI\x86\x07\xC1eng\xC1\x3F\xFF");
+        assert_eq!((captions.registration, captions.announces_captions), (Some(*b"GA94"), true));
+        assert!(!one(0x02, b"\x86\x01\xC0").announces_captions);
+        assert!(!one(0x02, b"\x86\x04\xC1eng").announces_captions);
+        let commentary = one(0x0F, b"\x0A\x08eng\x03deu\x00");
+        assert_eq!((commentary.language, commentary.audio_type), (Some(*b"eng"), Some(3)));
+    }
+
+    #[test]
+    fn the_readers_of_contents_are_told_by_the_coding() {
+        let one = |stream_type, descriptors: &[u8]| {
+            let description = describe(stream_type, DescriptorIter::new(descriptors).flatten());
+            (description.pictures(), description.frames())
+        };
+        for (stream_type, codec) in [
+            (1, pictures::Codec::Mpeg),
+            (2, pictures::Codec::Mpeg),
+            (0x1B, pictures::Codec::H264),
+            (0x24, pictures::Codec::Hevc),
+        ] {
+            assert_eq!(one(stream_type, &[]), (Some(codec), None));
+        }
+        assert_eq!(one(6, b"\x05\x04HEVC"), (Some(pictures::Codec::Hevc), None));
+        for (stream_type, codec) in [
+            (3, frames::Codec::Mpeg),
+            (4, frames::Codec::Mpeg),
+            (0x0F, frames::Codec::Adts),
+            (0x11, frames::Codec::Loas),
+            (0x81, frames::Codec::Ac3),
+            (0x87, frames::Codec::Ac3),
+        ] {
+            assert_eq!(one(stream_type, &[]), (None, Some(codec)));
+        }
+        assert_eq!(one(6, b"\x7A\x01\x00"), (None, Some(frames::Codec::Ac3)));
+        assert_eq!(one(6, b"\x05\x04Opus"), (None, None));
+        assert_eq!(one(0x86, &[]), (None, None));
     }
 }

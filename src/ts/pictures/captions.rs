@@ -216,7 +216,7 @@ mod tests {
             put(0xFF, 8);
             put(u32::try_from(pairs.len()).unwrap(), 5);
             for [first, second] in pairs {
-                put(0b01_01_01011, 9);
+                put(0b0_1010_1011, 9);
                 put(u32::from(first.reverse_bits()), 8);
                 put(u32::from(second.reverse_bits()), 8);
                 put(1, 1);

@@ -146,6 +146,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::unusual_byte_groupings)] // a group is a field
     fn a_recovery_point_is_read_by_the_bit() {
         let one = |payload: &[u8], signed| {
             let size = u8::try_from(payload.len()).unwrap();
