@@ -151,6 +151,8 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frames::{Codec, Frames};
+    use super::super::pes::Header;
     use super::*;
 
     const AAC: Length = Length { samples: 1024, rate: 44_100 };
@@ -239,6 +241,45 @@ mod tests {
             units.count(3);
         }
         assert_eq!(units.stamp(Pts90k(61 * 3600), None), Step::Missing(1));
+    }
+
+    #[test]
+    fn what_came_and_what_is_missing_make_the_whole() {
+        // layer II, 192 kb/s at 48 kHz: three frames of 24 ms in a PES packet
+        let mut frame = [7; 576];
+        frame[..4].copy_from_slice(&[0xFF, 0xFD, 0xA4, 0x04]);
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        for one_in in [5, 20, 100] {
+            let (mut frames, mut units) = (Frames::new(Codec::Mpeg), AccessUnits::default());
+            let (mut came, mut missing, mut lost) = (0, 0, 0);
+            for n in 0..200_u32 {
+                let pts = n * 3 * 2160;
+                let stamp =
+                    [0x21 | (pts >> 29) << 1, pts >> 22, pts >> 14 | 1, pts >> 7, pts << 1 | 1].map(|b| b & 0xFF);
+                let stamp = stamp.map(|b| u8::try_from(b).unwrap());
+                let length = u16::try_from(3 * frame.len() + 8).unwrap().to_be_bytes();
+                let head = [0, 0, 1, 0xC0, length[0], length[1], 0x80, 0x80, 5];
+                let packet = [&head[..], &stamp, &frame.repeat(3)].concat();
+                for (at, part) in packet.chunks(184).enumerate() {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    if (1..199).contains(&n) && state.is_multiple_of(one_in) {
+                        lost += 1;
+                        continue;
+                    }
+                    let started = frames.push(at == 0, part);
+                    units.count(u32::from(started.before));
+                    if let Some(pts) = Header::parse(part).and_then(|header| header.pts).filter(|_| at == 0) {
+                        missing += units.stamp(pts, frames.length()).missing();
+                    }
+                    units.count(u32::from(started.frames));
+                    came += u32::from(started.frames + started.before);
+                }
+            }
+            assert_eq!(came + missing, 600, "{came} came");
+            assert!(lost > 10 && missing > 0 && missing <= 3 * lost, "{missing} missing of {lost} packets lost");
+        }
     }
 
     #[test]
