@@ -112,15 +112,8 @@ fn write_input(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::
     let a = &setup.analyser;
     writeln!(
         out,
-        "    TR 101 290 limits: PAT {}, PMT {}, PID {} (video, audio) and {} (data), PCR {} and {} ns, PTS {}, CAT {},",
-        a.pat,
-        a.pmt,
-        a.pid_media,
-        a.pid_data,
-        a.pcr,
-        a.pcr_accuracy.nanos(),
-        a.pts,
-        a.cat
+        "    TR 101 290 limits: PAT {}, PMT {}, PID {} (video, audio) and {} (data), PCR {}, PTS {}, CAT {},",
+        a.pat, a.pmt, a.pid_media, a.pid_data, a.pcr, a.pts, a.cat
     )?;
     writeln!(
         out,

@@ -14,8 +14,6 @@ const LASTING: (Span, Span) = (Span::ZERO, Span::from_secs(3600));
 const WITHIN: (Span, Span) = (Span::from_millis(1), Span::from_secs(3600));
 /// The limits of the absences.
 const ABSENCE: (Span, Span) = (Span::from_millis(10), Span::from_secs(600));
-/// How far a PCR may be off.
-const ACCURACY: (Span, Span) = (Span::from_nanos(100), Span::from_millis(1));
 /// How close sections of the service information may come.
 const GAP: (Span, Span) = (Span::ZERO, Span::from_secs(1));
 /// How long all must be well before a criterion is cleared that the profile has no limit for.
@@ -207,13 +205,12 @@ fn numbers<T: PartialEq>(
 
 /// The limits of the absences that the `analysis` of `owner` gives, which starts from `start`.
 pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mut Report) -> tr101290::Settings {
-    const KEYS: [&str; 15] = [
+    const KEYS: [&str; 14] = [
         "pat",
         "pmt",
         "pid_media",
         "pid_data",
         "pcr",
-        "pcr_accuracy",
         "pts",
         "cat",
         "nit",
@@ -225,7 +222,6 @@ pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mu
         "unreferenced",
     ];
     let table = owner.table("analysis", &KEYS, report);
-    let pcr_accuracy = table.span("pcr_accuracy", ACCURACY, report).unwrap_or(start.pcr_accuracy);
     let si_gap = table.span("si_gap", GAP, report).unwrap_or(start.si_gap);
     let mut limit = |key: &str, old: Span| table.span(key, ABSENCE, report).unwrap_or(old);
     tr101290::Settings {
@@ -242,7 +238,6 @@ pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mu
         tdt: limit("tdt", start.tdt),
         si_other: limit("si_other", start.si_other),
         unreferenced: limit("unreferenced", start.unreferenced),
-        pcr_accuracy,
         si_gap,
     }
 }

@@ -182,6 +182,9 @@ impl Path {
 
     #[inline]
     fn lose(&mut self, datagrams: u64, at: Instant) {
+        if datagrams > 0 {
+            self.analyser.lost();
+        }
         for _ in 0..datagrams {
             self.judge.event(at, Criterion::RtpLoss, Place::STREAM);
         }

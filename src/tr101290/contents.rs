@@ -6,12 +6,12 @@ use super::pids::{Pids, Roles};
 use super::structure::Structure;
 use crate::ts::Packet;
 use crate::ts::access_units::AccessUnits;
-use crate::ts::frames::{self, Frames};
+use crate::ts::frames::Frames;
 use crate::ts::pes::Header;
-use crate::ts::pictures::{self, Pictures};
+use crate::ts::pictures::Pictures;
 use crate::ts::scte35::SpliceInfo;
 use crate::ts::section::Section;
-use crate::ts::stream::Kind;
+use crate::ts::stream::{Description, Kind};
 use crate::units::{Instant, Pid};
 
 /// The most video and audio streams whose contents are looked at; of the others only the packets are.
@@ -59,17 +59,9 @@ enum Reader {
 }
 
 impl Reader {
-    fn of(codec: &str) -> Option<Self> {
-        Some(match codec {
-            "MPEG-1 video" | "MPEG-2 video" => Self::Video(Pictures::new(pictures::Codec::Mpeg)),
-            "H.264" => Self::Video(Pictures::new(pictures::Codec::H264)),
-            "HEVC" => Self::Video(Pictures::new(pictures::Codec::Hevc)),
-            "MPEG-1 audio" | "MPEG-2 audio" => Self::Audio(Frames::new(frames::Codec::Mpeg)),
-            "AAC" => Self::Audio(Frames::new(frames::Codec::Adts)),
-            "AAC-LATM" => Self::Audio(Frames::new(frames::Codec::Loas)),
-            "AC-3" | "E-AC-3" => Self::Audio(Frames::new(frames::Codec::Ac3)),
-            _ => return None,
-        })
+    fn of(description: &Description) -> Option<Self> {
+        let video = description.pictures().map(|codec| Self::Video(Pictures::new(codec)));
+        video.or_else(|| description.frames().map(|codec| Self::Audio(Frames::new(codec))))
     }
 }
 
@@ -111,7 +103,7 @@ impl Contents {
                 continue;
             }
             let codec = stream.description.codec;
-            let Some(reader) = Reader::of(codec) else { continue };
+            let Some(reader) = Reader::of(&stream.description) else { continue };
             roles.add(Roles::CONTENT);
             if stream.description.kind == Kind::Audio {
                 roles.add(Roles::READING);

@@ -113,9 +113,13 @@ pub(super) struct Sink<'a, O> {
 impl<O: Observer> Sink<'_, O> {
     #[cold]
     pub(super) fn raise(&mut self, indicator: Indicator, place: Place) {
-        let occurrence = Occurrence { at: self.at, packet: self.counts.packet, place };
-        self.counts.by_indicator[indicator.index()].add(occurrence);
-        self.observer.event(self.at, indicator, place);
+        self.raise_of(self.at, self.counts.packet, indicator, place);
+    }
+
+    /// The same of a packet that came before.
+    pub(super) fn raise_of(&mut self, at: Instant, packet: u64, indicator: Indicator, place: Place) {
+        self.counts.by_indicator[indicator.index()].add(Occurrence { at, packet, place });
+        self.observer.event(at, indicator, place);
     }
 
     #[cold]

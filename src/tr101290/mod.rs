@@ -17,6 +17,7 @@ mod eit;
 mod indicator;
 mod nit;
 mod pat;
+mod pcr_accuracy;
 mod pcr_discontinuity;
 mod pcr_repetition;
 mod pid;
@@ -39,9 +40,11 @@ mod watchers;
 pub use contents::{MAX_CONTENTS, SpliceFigures, StreamFigures};
 pub use count::{Count, LATEST, Observer, Occurrence, Place};
 pub use indicator::Indicator;
+pub use pcr_accuracy::MAX_CLOCKS;
 pub use settings::Settings;
-pub use structure::{MAX_PROGRAMS, MAX_STREAMS, Program, Stream};
+pub use structure::{MAX_PROGRAMS, MAX_STREAMS, Name, Program, Service, Stream};
 
+use crate::measure::{accuracy, clock};
 use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{Instant, Pid};
@@ -167,6 +170,12 @@ impl Analyser {
         if let Some(pid) = place.pid {
             self.watchers.sections.broken(pid);
         }
+        self.lost();
+    }
+
+    /// Packets are missing, or may be, that no counter shows: what is measured by their places begins anew.
+    pub fn lost(&mut self) {
+        self.watchers.pcr_accuracy.lost();
     }
 
     /// A packet of a PID that has to do with the program structure, or that is scrambled.
@@ -301,6 +310,16 @@ impl Analyser {
     /// When the last splice_info_section came (ANSI/SCTE 35), intact or encrypted.
     pub const fn last_splice(&self) -> Option<Instant> {
         self.watchers.contents.splice.last_any
+    }
+
+    /// The accuracy of the PCRs and the clock of each program, by the PID that carries them, of [`MAX_CLOCKS`] at most.
+    pub fn clocks(&self, now: Instant) -> impl Iterator<Item = (Pid, accuracy::Figures, clock::Figures)> + '_ {
+        self.watchers.pcr_accuracy.figures(now)
+    }
+
+    /// What the SDT says of the services.
+    pub fn services(&self) -> &[Service] {
+        &self.watchers.structure.services
     }
 
     /// Splice information.

@@ -15,8 +15,6 @@ pub struct Settings {
     pub pid_data: Span,
     /// PCR_repetition_error, table 5.0b 2.3a: 100 ms (40 ms before V1.3.1).
     pub pcr: Span,
-    /// PCR_accuracy_error, table 5.0b 2.4: ±500 ns.
-    pub pcr_accuracy: Span,
     /// PTS_error, table 5.0b 2.5: 700 ms.
     pub pts: Span,
     /// CAT_error, table 5.0b 2.6: how long scrambled packets may come with no CAT: 0.5 s.
@@ -45,7 +43,6 @@ impl Default for Settings {
             pid_media: Span::from_secs(1),
             pid_data: Span::from_secs(5),
             pcr: Span::from_millis(100),
-            pcr_accuracy: Span::from_nanos(500),
             pts: Span::from_millis(700),
             cat: Span::from_millis(500),
             nit: Span::from_secs(10),

@@ -5,6 +5,7 @@
 use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
 use mpeg2ts_reader::psi::pmt::PmtSection;
 
+use crate::ts::sdt::Sdt;
 use crate::ts::section::Section;
 use crate::ts::stream::{Description, Kind, RawDescriptor, describe};
 use crate::units::Pid;
@@ -65,6 +66,43 @@ pub struct Stream {
 /// What refers to a PID of conditional access: 0 is the CAT, anything else the PMT of that program.
 type CaOf = u16;
 
+/// The bytes of a name, as EN 300 468 annex A codes text; of a longer one the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; Self::MOST],
+    len: u8,
+}
+
+impl Name {
+    /// The most bytes that are kept.
+    pub const MOST: usize = 63;
+
+    fn of(bytes: &[u8]) -> Self {
+        let kept = bytes.get(..Self::MOST).unwrap_or(bytes);
+        let mut name = Self { bytes: [0; Self::MOST], len: u8::try_from(kept.len()).unwrap_or(0) };
+        name.bytes[..kept.len()].copy_from_slice(kept);
+        name
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// What the SDT says of a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// service_id, which is the program_number.
+    pub number: u16,
+    /// service_type (EN 300 468 table 87).
+    pub service_type: u8,
+    /// Its name.
+    pub name: Name,
+    /// Its provider's.
+    pub provider: Name,
+}
+
 #[derive(Debug)]
 pub(super) struct Structure {
     pat_crc: [Option<u32>; MAX_PAT_SECTIONS],
@@ -73,6 +111,7 @@ pub(super) struct Structure {
     pub(super) streams: Vec<Stream>,
     /// PIDs with ECMs and EMMs.
     pub(super) conditional_access: Vec<(CaOf, Pid)>,
+    pub(super) services: Vec<Service>,
     /// The PID of the network's tables, where the PAT lists one.
     pub(super) network_pid: Option<Pid>,
     /// Programs and streams that found no room.
@@ -87,6 +126,7 @@ impl Structure {
             programs: Vec::with_capacity(MAX_PROGRAMS),
             streams: Vec::with_capacity(MAX_STREAMS),
             conditional_access: Vec::with_capacity(MAX_CA),
+            services: Vec::with_capacity(MAX_PROGRAMS),
             network_pid: None,
             left_out: 0,
         }
@@ -193,6 +233,28 @@ impl Structure {
             });
         }
         Some(true)
+    }
+
+    /// An SDT section; true where it says that events are described for a program of the PAT. It changes names alone, on
+    /// which nothing hangs.
+    pub(super) fn sdt(&mut self, section: Section<'_>) -> bool {
+        let Some(table) = Sdt::new(section).filter(|table| table.is_actual() && section.is_current()) else {
+            return false;
+        };
+        let mut has_events = false;
+        for service in table.services() {
+            let number = service.service_id;
+            has_events |= service.eit_present_following && self.programs.iter().any(|p| p.number == number);
+            let Some(described) = service.described else { continue };
+            let (name, provider) = (Name::of(described.name), Name::of(described.provider));
+            let new = Service { number, service_type: described.service_type, name, provider };
+            if let Some(known) = self.services.iter_mut().find(|it| it.number == number) {
+                *known = new;
+            } else if self.services.len() < MAX_PROGRAMS {
+                self.services.push(new);
+            }
+        }
+        has_events
     }
 
     /// Whether a PMT lists `pid` for splice information.

@@ -6,6 +6,7 @@ use super::count::{Observer, Place, Sink};
 use super::eit::EitActualError;
 use super::nit::NitActualError;
 use super::pat::PatError2;
+use super::pcr_accuracy::PcrAccuracyError;
 use super::pcr_discontinuity::PcrDiscontinuityIndicatorError;
 use super::pcr_repetition::PcrRepetitionError;
 use super::pid::PidError;
@@ -34,6 +35,7 @@ pub(super) struct Watchers {
     pub(super) pid: PidError,
     pub(super) pcr_repetition: PcrRepetitionError,
     pcr_discontinuity: PcrDiscontinuityIndicatorError,
+    pub(super) pcr_accuracy: PcrAccuracyError,
     pub(super) pts: PtsError,
     pub(super) cat: CatError,
     pub(super) nit: NitActualError,
@@ -66,6 +68,7 @@ impl Watchers {
             pid: PidError::new(settings),
             pcr_repetition: PcrRepetitionError::new(settings),
             pcr_discontinuity: PcrDiscontinuityIndicatorError::new(),
+            pcr_accuracy: PcrAccuracyError::new(),
             pts: PtsError::new(settings),
             cat: CatError::new(settings),
             nit: NitActualError::new(settings),
@@ -107,6 +110,7 @@ impl Watchers {
         {
             let step = self.pcr_discontinuity.pcr(packet, pcr, sink);
             self.pcr_repetition.pcr(pid, step, sink);
+            self.pcr_accuracy.pcr(pid, pcr, packet.discontinuity_indicator(), sink);
         }
         if packet.is_scrambled() {
             self.cat.scrambled(at);
@@ -165,7 +169,12 @@ impl Watchers {
                     changed |= is_table(section, table::CAT) && structure.cat(section);
                 }
                 Pid::NIT => nit.section(section, too_close, sink),
-                Pid::SDT => sdt.section(section, too_close, sink),
+                Pid::SDT => {
+                    sdt.section(section, too_close, sink);
+                    if structure.sdt(section) {
+                        eit.want(sink.at);
+                    }
+                }
                 Pid::EIT => eit.section(section, too_close, sink),
                 Pid::TDT => tdt.section(section, too_close, sink),
                 _ if is_table(section, table::PMT) => {
@@ -193,6 +202,7 @@ impl Watchers {
         self.pid.follow(&self.structure, pids, at);
         self.pcr_repetition.follow(&self.structure, pids, at);
         self.pcr_discontinuity.follow(&self.structure);
+        self.pcr_accuracy.follow(&self.structure);
         self.pts.follow(&self.structure, pids, at);
         self.unreferenced.follow(&self.structure, pids, at);
         for (kind, listed) in &mut self.ceased {
