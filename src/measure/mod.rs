@@ -8,7 +8,9 @@ pub mod accuracy;
 pub mod arrivals;
 pub mod clock;
 mod line;
+pub mod rates;
 
 pub use accuracy::{Accuracy, Inaccuracy};
 pub use arrivals::Arrivals;
 pub use clock::Clock;
+pub use rates::Rates;
