@@ -14,10 +14,11 @@ use std::time::{self, Duration};
 use changeover::config::{InputPlan, OutputPlan};
 use changeover::engine::{ChannelSetup, Command, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
+use changeover::measure::{Accuracy, Arrivals, Clock, Rates};
 use changeover::plane::{self, Shard, ShardSetup};
 use changeover::switch::policy::{Failback, Settings as Policy};
 use changeover::synth::Settings;
-use changeover::units::{InputId, Instant, Span};
+use changeover::units::{InputId, Instant, Pid, Span, Ticks27M};
 
 use common::Source;
 
@@ -177,4 +178,32 @@ fn the_engine_allocates_nothing_after_start() {
     assert_eq!(allocations, 0);
     assert!(snapshot.channels[0].switches > 6, "{}", snapshot.channels[0].switches);
     assert!(sent > 6_000 && events > 20, "{sent} datagrams, {events} events");
+}
+
+#[test]
+fn measures_allocate_nothing_once_they_are_made() {
+    let (mut accuracy, mut clock) = (Accuracy::new(), Clock::new());
+    let (mut arrivals, mut rates) = (Arrivals::new(), Rates::new());
+    let (mut errors, mut pids) = (0, 0);
+    ALLOCATIONS.set(Some(0));
+    for i in 0..20_000u32 {
+        // every fourth second has another pace than the others, and one in 50 PCRs is off
+        let at = Instant::ZERO + Span::from_micros(700 * i + i / 1_000 % 4 * (i % 7) * 90);
+        arrivals.datagram(at, 1_316);
+        if i % 40 == 0 {
+            let pcr = Ticks27M(u64::from(i) * 18_900 + u64::from(i % 2_000 == 0) * 900);
+            accuracy.pcr(at, u64::from(i) * 7, pcr, false, &mut |_| errors += 1);
+            clock.pcr(at, pcr, false);
+        }
+        if i % 1_000 == 0 {
+            rates.sample(at, (0..i / 10).zip(0..).map(|(n, pid)| (Pid::new(pid), u64::from(n * i))));
+            arrivals.figures(at);
+            accuracy.figures(at);
+            clock.figures(at);
+            pids = rates.figures().pids.len();
+        }
+    }
+    let allocations = ALLOCATIONS.replace(None).unwrap();
+    assert_eq!(allocations, 0);
+    assert_eq!((errors, pids), (10, 64));
 }

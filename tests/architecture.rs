@@ -27,7 +27,7 @@ const FIRST_BELOW: &str = "config";
 /// the other.
 const APART: (&str, &str) = ("plane", "replay");
 /// What is used above the line of the standard library and the dependencies.
-const ABOVE: [&str; 5] = ["core", "std::collections", "mpeg2ts_reader", "serde", "thiserror"];
+const ABOVE: [&str; 6] = ["core", "hdrhistogram", "std::collections", "mpeg2ts_reader", "serde", "thiserror"];
 /// What of that is not.
 const NOT_ABOVE: [&str; 3] = ["core::net", "core::sync", "core::time"];
 /// Macros that write to somebody.

@@ -5,8 +5,12 @@
 //! - Nothing grows, and nothing that is fed is too wild for them.
 
 pub mod accuracy;
+pub mod arrivals;
 pub mod clock;
 mod line;
+pub mod rates;
 
 pub use accuracy::{Accuracy, Inaccuracy};
+pub use arrivals::Arrivals;
 pub use clock::Clock;
+pub use rates::Rates;
