@@ -23,6 +23,7 @@ pub use snapshot::{ChannelSnapshot, InputSnapshot, Snapshot};
 
 use std::collections::VecDeque;
 
+use crate::measure::arrivals;
 use crate::tr101290::Analyser;
 use crate::transport::WINDOW;
 use crate::units::{ChannelId, InputId, Instant, Span};
@@ -305,7 +306,12 @@ impl Engine {
         self.events.queue.pop_front()
     }
 
-    /// The analyser of an input.
+    /// When the datagrams of an input come; none where there is no such input.
+    pub fn arrivals(&self, input: InputId, now: Instant) -> Option<arrivals::Figures> {
+        Some(self.paths.get(input.index())?.arrivals(now))
+    }
+
+    /// The analyser of an input; none where there is no such input.
     pub fn analyser(&self, input: InputId) -> Option<&Analyser> {
         self.paths.get(input.index()).map(|path| &path.analyser)
     }

@@ -7,12 +7,15 @@ use super::setup::InputSetup;
 use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::InputSnapshot;
 use crate::health::{Change, Criterion, Evidence, Judge, Limits, Raise};
+use crate::measure::{Arrivals, arrivals};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator, Place};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
 use crate::units::{BitRate, Instant, Span};
 
+/// The size of a packet in bytes, for sums.
+const PACKET_BYTES: u32 = 188;
 /// The most packets that one frame can hold.
 const MOST: usize = FRAME_SIZE / PACKET_SIZE;
 
@@ -70,6 +73,9 @@ pub(super) struct Path {
     capacity: usize,
     reorder: Reorder<Packets>,
     figures: Figures,
+    arrivals: Box<Arrivals>,
+    /// What its contents' counters said was missing, as far as that was told to the arrivals.
+    missing: u64,
     pub(super) analyser: Analyser,
     pub(super) judge: Judge,
     line: VecDeque<Waiting>,
@@ -83,6 +89,8 @@ pub(super) struct Path {
     pub(super) silent: bool,
     pub(super) arrived: bool,
     revision: u32,
+    /// How many packets the last datagram had.
+    last_count: u8,
     /// The last datagram had no packet in it that begins as one.
     strayed: bool,
     pub(super) enabled: bool,
@@ -97,6 +105,8 @@ impl Path {
             capacity: setup.capacity.max(1),
             reorder: Reorder::new(setup.reorder),
             figures: Figures::default(),
+            arrivals: Box::default(),
+            missing: 0,
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
             line: VecDeque::with_capacity(setup.capacity.max(1)),
@@ -108,6 +118,7 @@ impl Path {
             silent: true,
             arrived: false,
             revision: 0,
+            last_count: 0,
             strayed: false,
             enabled: true,
             priority: setup.priority,
@@ -126,6 +137,7 @@ impl Path {
             return;
         };
         self.figures.odd += u64::from(layout.odd);
+        self.arrivals.datagram(at, u32::from(layout.packets) * PACKET_BYTES);
         let (offset, stride, count) = (layout.offset, layout.stride, layout.packets);
         let mut packets = Packets { slot, offset, stride, count, outlines: [Outline::default(); MOST] };
         let frame = frames.frame(slot);
@@ -148,6 +160,9 @@ impl Path {
         }
         let Some(rtp) = layout.rtp else {
             self.deliver(frames, packets, at, slots);
+            let missing = self.analyser.missing();
+            self.arrivals.lost(missing - self.missing);
+            self.missing = missing;
             return;
         };
         loop {
@@ -184,6 +199,7 @@ impl Path {
     fn lose(&mut self, datagrams: u64, at: Instant) {
         if datagrams > 0 {
             self.analyser.lost();
+            self.arrivals.lost(datagrams.saturating_mul(u64::from(self.last_count)));
         }
         for _ in 0..datagrams {
             self.judge.event(at, Criterion::RtpLoss, Place::STREAM);
@@ -201,6 +217,7 @@ impl Path {
         }
         let nulls = u32::try_from(self.analyser.nulls() - nulls).unwrap_or(u32::MAX);
         self.meter.add(at, u32::from(packets.count), nulls);
+        self.last_count = packets.count;
         self.last_arrival = at;
         if self.silent {
             self.silent = false;
@@ -275,6 +292,11 @@ impl Path {
     /// The criteria that changed since the last call.
     pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Change> + use<> {
         self.judge.take_changes()
+    }
+
+    /// When its datagrams come.
+    pub(super) fn arrivals(&self, now: Instant) -> arrivals::Figures {
+        self.arrivals.figures(now)
     }
 
     pub(super) const fn candidate(&self) -> Candidate {
