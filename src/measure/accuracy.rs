@@ -393,12 +393,10 @@ impl Accuracy {
 
     /// Looks for a line through what is kept.
     fn seek(&mut self, raise: &mut impl FnMut(Inaccuracy)) {
-        self.sought += 1;
-        // what takes more reckoning is not tried each time
-        let fourth = self.sought.is_multiple_of(4);
+        self.sought = self.sought.wrapping_add(1);
         if self.constant == Some(false) {
             self.waiting = 0;
-            if fourth && self.len == KEPT {
+            if self.sought.is_multiple_of(8) && self.len == KEPT {
                 self.reconsider(raise);
             }
             return;
@@ -408,7 +406,8 @@ impl Accuracy {
         {
             return self.take(Line::Exact(strip), on_line, raise);
         }
-        if fourth && self.len >= FEWEST_FITTED {
+        // what takes more reckoning is not tried each time
+        if self.sought.is_multiple_of(4) && self.len >= FEWEST_FITTED {
             if let Some((fit, on_line)) = self.fitted() {
                 return self.take(Line::Fitted(fit), on_line, raise);
             }
@@ -426,7 +425,7 @@ impl Accuracy {
         let exact = self.exact().map(|(strip, on_line)| (Line::Exact(strip), on_line));
         match exact.or_else(|| self.fitted().map(|(fit, on_line)| (Line::Fitted(fit), on_line))) {
             Some((line, on_line)) if self.steady >= STEADY => self.take(line, on_line, raise),
-            Some(_) => self.steady += 4,
+            Some(_) => self.steady += 8,
             None => self.steady = 0,
         }
     }

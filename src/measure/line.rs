@@ -197,8 +197,8 @@ impl Fit {
         Some(Self { origin, mean, slope, spread: apart / count, roughness: rough / squared, weights })
     }
 
-    /// The line that most of `points` lie near, up to a quarter of them anywhere, and which of them do; of the first
-    /// [`MOST`].
+    /// The line that most of the first [`MOST`] of `points` lie near, up to a quarter of them anywhere, and which of them do;
+    /// none where not even half of them are within a packet's time.
     pub(super) fn robust(points: impl Iterator<Item = Point> + Clone) -> Option<(Self, u32)> {
         let origin = points.clone().next()?;
         let mut all = [(0.0, 0.0); MOST];
@@ -208,7 +208,11 @@ impl Fit {
         let slope = median::<MOST>(early.iter().zip(late).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)))?;
         let height = median::<MOST>(all.iter().map(|(packets, ticks)| ticks - slope * packets))?;
         let apart = |(packets, ticks): &(f64, f64)| (ticks - slope * packets - height).abs();
-        let reach = (REACH * median::<MOST>(all.iter().map(apart))?).max(REACH_MIN);
+        let typical = median::<MOST>(all.iter().map(apart))?;
+        if !SLOPES.contains(&slope) || typical > slope {
+            return None;
+        }
+        let reach = (REACH * typical).max(REACH_MIN);
         let near = |near: &dyn Fn(Point) -> bool| {
             points.clone().enumerate().fold(0, |mask, (i, point)| mask | u32::from(near(point)) << i)
         };
