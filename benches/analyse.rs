@@ -25,8 +25,9 @@ const PER_DATAGRAM: usize = 7;
 const BYTES: usize = 100_000_000;
 const DATAGRAMS: usize = BYTES / (PER_DATAGRAM * PACKET_SIZE);
 const TURNS: usize = 9;
-/// A multiplex of eight programs.
-const REAL: &str = "streams/tsduck-test/rai-dvbt-mux-22M_test-108.ts";
+/// A program of 14 PIDs, and a multiplex of eight programs with 41.
+const REAL: [&str; 2] =
+    ["streams/tsduck-test/arte-dvbt-cc-errors_test-089_concat.ts", "streams/tsduck-test/rai-dvbt-mux-22M_test-108.ts"];
 
 type Bytes = [u8; PACKET_SIZE];
 
@@ -53,13 +54,17 @@ fn main() {
 }
 
 fn against_others() {
-    let (name, once) = match std::env::var_os("CHANGEOVER_SHARED") {
-        Some(folder) => (REAL, read(&Path::new(&folder).join(REAL))),
+    match std::env::var_os("CHANGEOVER_SHARED") {
+        Some(folder) => REAL.iter().for_each(|name| compare(name, &read(&Path::new(&folder).join(name)))),
         None => {
-            ("a feed of our own", Feed::new(changeover::synth::Settings::default()).take(20_000).map(own).collect())
+            let feed = Feed::new(changeover::synth::Settings::default()).take(20_000).map(own);
+            compare("a feed of our own", &feed.collect::<Vec<_>>());
         }
-    };
-    let traffic = datagrams(&once, DATAGRAMS);
+    }
+}
+
+fn compare(name: &str, once: &[(Instant, Bytes)]) {
+    let traffic = datagrams(once, DATAGRAMS);
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     let mut found = String::new();
@@ -251,7 +256,7 @@ fn mux(pids: usize, packets: usize) -> Vec<(Instant, Bytes)> {
     };
     let one = |i: usize| {
         let time = i as i64 * STEP;
-        let mut bytes = [(i % 251) as u8; PACKET_SIZE];
+        let mut bytes = [u8::try_from(i % 251).unwrap_or(0); PACKET_SIZE];
         bytes[3] = 0;
         let (pid, start) = match i % 500 {
             0 => (0, table(&mut bytes, &[0, 0xB0, 0, 0, 1, 0xC1, 0, 0, 0, 1, 0xE1, 0])),

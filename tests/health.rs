@@ -1,5 +1,5 @@
 //! What makes an input unhealthy besides the indicators: over one input of an engine, in its own time.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::wildcard_enum_match_arm)]
 
 mod common;
 

@@ -44,8 +44,8 @@ impl Evidence<'_> {
             Criterion::InputLoss => Some(self.last_arrival),
             Criterion::VideoPidAbsent => analyser.last_of_kind(Kind::Video, |place| scope.holds(place)),
             Criterion::AudioPidAbsent => analyser.last_of_kind(Kind::Audio, |place| scope.holds(place)),
-            Criterion::Scte35Absent => analyser.last_splice().or(analyser.started()),
-            Criterion::CaptionsAbsent => analyser.last_captions().or(analyser.started()),
+            Criterion::Scte35Absent => analyser.last_splice().or_else(|| analyser.started()),
+            Criterion::CaptionsAbsent => analyser.last_captions().or_else(|| analyser.started()),
             Criterion::BitRateBelow => self.last_fast,
             Criterion::TsSyncLoss
             | Criterion::SyncByteError

@@ -34,6 +34,8 @@ pub const FEWEST: usize = 5;
 const FEWEST_FITTED: usize = 16;
 /// How many PCRs are kept.
 const KEPT: usize = 32;
+/// Whether the PCRs still lie along a line of least squares is looked at with one in so many.
+const REVIEW: u64 = 4;
 /// After so many in a row off the line, it is none.
 const MOST_OFF: u32 = 16;
 /// When no line was found for so many PCRs, it is not known any more whether the rate is constant.
@@ -306,8 +308,11 @@ impl Accuracy {
     fn agree(&mut self, raise: &mut impl FnMut(Inaccuracy)) {
         self.off = 0;
         self.on_line |= 1 << (self.len - 1);
-        if let Line::Fitted(_) = self.line {
-            self.fit();
+        if let Line::Fitted(fit) = &self.line {
+            match fit.moved(self.points(), self.on_line).filter(|_| !self.pcrs.is_multiple_of(REVIEW)) {
+                Some(moved) => self.line = Line::Fitted(moved),
+                None => self.fit(),
+            }
         }
         self.judge(raise);
     }

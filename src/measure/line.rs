@@ -2,6 +2,11 @@
 
 use crate::ts::PACKET_SIZE;
 
+/// The points whose bit is set.
+fn choose(points: impl Iterator<Item = Point> + Clone, chosen: u32) -> impl Iterator<Item = Point> + Clone {
+    points.enumerate().filter(move |(i, _)| chosen >> i & 1 != 0).map(|(_, point)| point)
+}
+
 /// The most points that a robust line is sought through.
 const MOST: usize = 32;
 /// The most corners that the region of [`Strip`] keeps.
@@ -166,35 +171,42 @@ pub(super) struct Fit {
 impl Fit {
     /// Through those of `points` whose bit is set in `chosen`; none where they make no line of a rate that is believed.
     pub(super) fn through(points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
-        let chosen = points.enumerate().filter(|(i, _)| chosen >> i & 1 != 0).map(|(_, point)| point);
-        let origin = chosen.clone().next()?;
-        let from_origin = chosen.map(|point| point.from(origin));
-        let mut count = 0.0;
-        let mut sum = (0.0, 0.0);
-        for (packets, ticks) in from_origin.clone() {
-            count += 1.0;
-            sum = (sum.0 + packets, sum.1 + ticks);
-        }
-        let mean = (sum.0 / count, sum.1 / count);
-        let (mut squares, mut products) = (0.0, 0.0);
-        for (packets, ticks) in from_origin.clone() {
-            squares += (packets - mean.0) * (packets - mean.0);
-            products += (packets - mean.0) * (ticks - mean.1);
-        }
-        let slope = products / squares;
-        if !SLOPES.contains(&slope) {
-            return None;
-        }
-        let (mut apart, mut squared, mut rough) = (0.0, 0.0, 0.0);
+        let line = Self::level(points.clone(), chosen)?;
+        let (mut apart, mut squared, mut rough, mut count) = (0.0, 0.0, 0.0, 0.0);
         let mut before = None;
-        for (packets, ticks) in from_origin {
-            let deviation = ticks - mean.1 - slope * (packets - mean.0);
+        for point in choose(points, chosen) {
+            let deviation = line.deviation(point);
             apart += deviation.abs();
             squared += deviation * deviation;
             rough += before.replace(deviation).map_or(0.0, |before: f64| (deviation - before) * (deviation - before));
+            count += 1.0;
         }
+        Some(Self { spread: apart / count, roughness: rough / squared, ..line })
+    }
+
+    /// The same, taking it that the points lie along the new line as they did along this one.
+    pub(super) fn moved(&self, points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
+        Some(Self { spread: self.spread, roughness: self.roughness, ..Self::level(points, chosen)? })
+    }
+
+    /// The line of least squares, in one go: places and ticks are small next to what a float holds exactly.
+    fn level(points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
+        let mut chosen = choose(points, chosen).peekable();
+        let origin = *chosen.peek()?;
+        let (mut count, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for point in chosen {
+            let (packets, ticks) = point.from(origin);
+            count += 1.0;
+            x += packets;
+            y += ticks;
+            xx += packets * packets;
+            xy += packets * ticks;
+        }
+        let mean = (x / count, y / count);
+        let squares: f64 = xx - x * mean.0;
+        let slope = (xy - x * mean.1) / squares;
         let weights = (1.0 / count, 1.0 / squares);
-        Some(Self { origin, mean, slope, spread: apart / count, roughness: rough / squared, weights })
+        SLOPES.contains(&slope).then_some(Self { origin, mean, slope, spread: 0.0, roughness: 0.0, weights })
     }
 
     /// The line that most of the first [`MOST`] of `points` lie near, up to a quarter of them anywhere, and which of them do;

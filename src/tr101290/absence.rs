@@ -65,7 +65,7 @@ impl Awaited {
 
     /// It is there.
     pub(super) fn seen(&mut self, at: Instant) {
-        self.watch.get_or_insert(Watch::new(at)).seen(at);
+        self.watch = Some(Watch::new(at));
         self.due = self.due.min(at + self.limit);
     }
 

@@ -120,20 +120,15 @@ impl Analyser {
         let state = self.pids.entry(pid);
         state.last_seen = at;
         state.packets += 1;
-        if state.packets == 1 {
-            self.first(pid, at);
-        } else if pid == Pid::NULL {
+        let (roles, content, is_first) = (state.roles, state.content, state.packets == 1);
+        if pid == Pid::NULL {
             self.nulls += 1;
-            self.counts.packet += 1;
-            return;
-        }
-        let state = self.pids.entry(pid);
-        let (roles, content) = (state.roles, state.content);
-        if pid != Pid::NULL
-            && let Some(missing) = state.continuity.check(packet)
-        {
+        } else if let Some(missing) = state.continuity.check(packet) {
             let place = Place::of(pid, state.program);
             self.broken(place, missing, at, observer);
+        }
+        if is_first {
+            self.first(pid, at);
         }
         let starts = packet.has_adaptation_field() || packet.payload_unit_start_indicator();
         if roles.need_all() || starts && roles.need_starts() || packet.is_scrambled() {
@@ -153,7 +148,6 @@ impl Analyser {
     #[cold]
     fn first(&mut self, pid: Pid, at: Instant) {
         let state = self.pids.entry(pid);
-        self.nulls += u64::from(pid == Pid::NULL);
         self.watchers.unreferenced.first(pid, &mut state.roles, at);
         if self.started.is_none() {
             self.started = Some(at);

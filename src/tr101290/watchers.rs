@@ -210,7 +210,8 @@ impl Watchers {
             *listed = match *listed {
                 _ if is_listed => Listed::Now,
                 Listed::Now => Listed::Until(at),
-                before => before,
+                Listed::Never => Listed::Never,
+                Listed::Until(since) => Listed::Until(since),
             };
         }
     }

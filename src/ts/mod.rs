@@ -4,6 +4,7 @@
 //! descriptors) is read by mpeg2ts-reader; what is here is what the packet path needs for every packet.
 
 pub mod access_units;
+mod crc;
 pub mod frames;
 mod packet;
 pub mod pes;
@@ -14,5 +15,6 @@ pub mod sdt;
 pub mod section;
 pub mod stream;
 
+pub use crc::crc32;
 pub use packet::{Outline, PACKET_SIZE, Packet, SYNC_BYTE};
 pub use pid_table::PidTable;

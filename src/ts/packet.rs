@@ -144,8 +144,8 @@ impl<'a> Packet<'a> {
 }
 
 /// The sum of all words and the sum of these sums, so that what changed and where it lies both show. In four lanes, which
-/// the compiler adds up side by side.
-#[inline]
+/// the compiler adds up side by side as long as this stands by itself.
+#[inline(never)]
 fn sum(bytes: &[u8; PACKET_SIZE]) -> u64 {
     let (rows, rest) = bytes.as_chunks::<32>();
     let (mut sum, mut sums) = ([0u64; 4], [0u64; 4]);

@@ -1,7 +1,5 @@
 //! Sections put together from packets: ISO/IEC 13818-1 2.4.4.
 
-use mpeg2ts_reader::mpegts_crc;
-
 /// The longest section with the long syntax: section_length is at most 4093.
 pub const MAX_SECTION: usize = 4096;
 /// Bytes before the contents of a section with the long syntax (2.4.4.3).
@@ -35,7 +33,7 @@ impl<'a> Section<'a> {
 
     /// Whether CRC_32 over the whole is right (annex A).
     pub fn is_intact(self) -> bool {
-        mpegts_crc::sum32(self.0) == 0
+        super::crc::crc32(self.0) == 0
     }
 
     /// The CRC_32 that it carries.
@@ -176,7 +174,7 @@ mod tests {
         let length = u16::try_from(size - 3).unwrap().to_be_bytes();
         s[1] = 0xB0 | length[0];
         s[2] = length[1];
-        let crc = mpegts_crc::sum32(&s[..size - 4]);
+        let crc = super::super::crc::crc32(&s[..size - 4]);
         s[size - 4..].copy_from_slice(&crc.to_be_bytes());
         s
     }
