@@ -154,8 +154,8 @@ impl Analyser {
     fn broken(&mut self, place: Place, missing: u8, at: Instant, observer: &mut impl Observer) {
         self.missing += u64::from(missing);
         Sink { at, counts: &mut self.counts, observer }.raise(Indicator::ContinuityCountError, place);
-        if let Some(pid) = place.pid {
-            self.watchers.sections.broken(pid);
+        if let Some(pid) = place.pid.filter(|_| missing > 0) {
+            self.watchers.sections.forget(pid);
         }
     }
 
@@ -224,7 +224,8 @@ impl Analyser {
         &self.watchers.structure.streams
     }
 
-    /// Programs and streams that were announced and found no room, [`MAX_PROGRAMS`] and [`MAX_STREAMS`].
+    /// Programs, streams and PIDs of conditional access that were announced and found no room: of the first two,
+    /// [`MAX_PROGRAMS`] and [`MAX_STREAMS`] find it. One counts again whenever its table changes.
     pub const fn left_out(&self) -> u64 {
         self.watchers.structure.left_out
     }

@@ -38,3 +38,20 @@ impl SdtActualError {
         }
     }
 }
+
+/// Whether this is an SDT of this transport stream with a service whose EIT_present_following_flag is set (EN 300 468 5.2.3).
+pub(super) fn announces_events(section: Section<'_>) -> bool {
+    if section.table_id() != table::SDT_ACTUAL {
+        return false;
+    }
+    // behind original_network_id and a byte that is reserved
+    let mut services = section.contents().get(3..).unwrap_or(&[]);
+    while let &[_, _, flags, high, low, ref rest @ ..] = services {
+        if flags & 1 != 0 {
+            return true;
+        }
+        let length = usize::from(u16::from_be_bytes([high & 0x0F, low]));
+        services = rest.get(length..).unwrap_or(&[]);
+    }
+    false
+}

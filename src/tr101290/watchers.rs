@@ -18,7 +18,7 @@ use super::spacing::Spacing;
 use super::structure::{Structure, table};
 use super::tdt::TdtError;
 use super::unreferenced::UnreferencedPid;
-use super::{Settings, crc};
+use super::{Settings, crc, sdt};
 use crate::ts::Packet;
 use crate::ts::section::Section;
 use crate::units::{Instant, Pid};
@@ -78,6 +78,9 @@ impl Watchers {
             self.pid.returned(pid, at);
             pids.entry(pid).roles.remove(Roles::ABSENT);
         }
+        if roles.has(Roles::DROPPED) {
+            self.unreferenced.first(pid, &mut pids.entry(pid).roles, at);
+        }
         if roles.has(Roles::PCR)
             && let Some(pcr) = packet.pcr()
         {
@@ -105,14 +108,22 @@ impl Watchers {
 
     fn section_packet<O: Observer>(&mut self, packet: Packet<'_>, pids: &mut Pids, sink: &mut Sink<'_, O>) -> bool {
         let pid = packet.pid();
-        let place = Place::of(pid, pids.entry(pid).program);
+        let state = pids.entry(pid);
+        let (place, is_repeat) = (Place::of(pid, state.program), state.continuity.is_repeat());
+        if is_repeat {
+            // what goes on with a section did so before; what begins one begins it anew
+            if !packet.payload_unit_start_indicator() {
+                return false;
+            }
+            self.sections.forget(pid);
+        }
         let Self { structure, sections, pat, pmt, cat, nit, si_repetition, sdt, eit, tdt, spacing, .. } = self;
-        let mut changed = false;
+        let (mut new_programs, mut changed) = (false, false);
         sections.push(packet, |section| {
             if crc::check(place, section, sink) {
                 return;
             }
-            let too_close = is_si(pid) && spacing.is_too_close(pid, section, sink.at);
+            let too_close = is_si(pid) && !is_repeat && spacing.is_too_close(pid, section, sink.at);
             if is_si(pid) {
                 sdt.0.want(sink.at);
                 si_repetition.section(pid, section, too_close, sink);
@@ -121,7 +132,7 @@ impl Watchers {
                 Pid::PAT => {
                     pat.section(section, sink);
                     if is_table(section, table::PAT) {
-                        changed |= structure.pat(section);
+                        new_programs |= structure.pat(section);
                         if structure.network_pid == Some(Pid::NIT) {
                             nit.0.want(sink.at);
                             tdt.0.want(sink.at);
@@ -133,7 +144,12 @@ impl Watchers {
                     changed |= is_table(section, table::CAT) && structure.cat(section);
                 }
                 Pid::NIT => nit.section(section, too_close, sink),
-                Pid::SDT => sdt.section(section, too_close, sink),
+                Pid::SDT => {
+                    sdt.section(section, too_close, sink);
+                    if sdt::announces_events(section) {
+                        eit.want(sink.at);
+                    }
+                }
                 Pid::EIT => eit.section(section, too_close, sink),
                 Pid::TDT => tdt.section(section, too_close, sink),
                 _ if is_table(section, table::PMT) => {
@@ -145,22 +161,24 @@ impl Watchers {
                 _ => {}
             }
         });
-        if changed {
+        if new_programs {
+            self.sections.follow(&self.structure, pids);
+            self.pmt.follow(&self.structure.programs, sink.at);
+        }
+        if new_programs || changed {
             self.follow(pids, sink.at);
         }
-        changed
+        new_programs || changed
     }
 
-    /// The structure changed: what hangs on it follows.
+    /// The structure changed: what hangs on it follows, but for what hangs on the PAT alone.
     #[cold]
     fn follow(&mut self, pids: &mut Pids, at: Instant) {
-        self.sections.follow(&self.structure, pids);
-        self.pmt.follow(&self.structure.programs, at);
         self.pid.follow(&self.structure, pids, at);
         self.pcr_repetition.follow(&self.structure, pids, at);
-        self.pcr_discontinuity.follow(&self.structure);
+        self.pcr_discontinuity.follow(&self.structure, pids);
         self.pts.follow(&self.structure, pids, at);
-        self.unreferenced.follow(&self.structure, pids, at);
+        self.unreferenced.follow(&self.structure, pids);
     }
 
     /// When the first absence falls due.
