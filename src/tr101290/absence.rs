@@ -96,6 +96,7 @@ pub(super) struct WantedPid {
 #[derive(Debug)]
 pub(super) struct WantedPids {
     role: Roles,
+    /// In the order of their PIDs.
     pub(super) list: Vec<WantedPid>,
     pub(super) due: Instant,
 }
@@ -105,8 +106,8 @@ impl WantedPids {
         Self { role, list: Vec::with_capacity(most), due: Instant::NEVER }
     }
 
-    /// From now on these are wanted, each as (PID, program, limit), the first limit of a PID that is named twice; those
-    /// that were wanted before keep their state.
+    /// From now on these are wanted, each as (PID, program, limit), the first of a PID that is named twice; those that were
+    /// wanted before keep their state.
     pub(super) fn follow(
         &mut self,
         wanted: impl Iterator<Item = (Pid, u16, Span)> + Clone,
@@ -122,16 +123,26 @@ impl WantedPids {
             let stays = roles.has(Roles::WANTED);
             if !stays {
                 roles.remove(role);
-                roles.remove(Roles::ABSENT);
+                // of another list it may be one that is missing
+                if role == Roles::STEADY {
+                    roles.remove(Roles::ABSENT);
+                }
             }
             stays
         });
         for (pid, program, limit) in wanted {
             let roles = &mut pids.entry(pid).roles;
+            if !roles.has(Roles::WANTED) {
+                continue;
+            }
             roles.remove(Roles::WANTED);
-            if !roles.has(role) && self.list.len() < self.list.capacity() {
-                roles.add(role);
-                self.list.push(WantedPid { pid, program, limit, watch: Watch::new(at) });
+            match self.list.binary_search_by_key(&pid, |item| item.pid) {
+                Ok(place) => (self.list[place].program, self.list[place].limit) = (program, limit),
+                Err(place) if self.list.len() < self.list.capacity() => {
+                    roles.add(role);
+                    self.list.insert(place, WantedPid { pid, program, limit, watch: Watch::new(at) });
+                }
+                Err(_) => {}
             }
         }
         self.due = at;

@@ -67,7 +67,7 @@ impl CatError {
         self.due = Instant::NEVER;
         let Some(since) = self.since else { return };
         let overdue = since + self.limit <= sink.at;
-        if overdue && self.last + QUIET <= sink.at && self.absent {
+        if overdue && self.last + QUIET <= sink.at {
             self.since = None;
             self.absent = false;
             return;

@@ -51,6 +51,11 @@ impl Continuity {
         // a third occurrence repeats, it does not lack anything
         Some(if same { 0 } else { packet.continuity_counter().wrapping_sub(expected) & 0x0F })
     }
+
+    /// Whether the last packet with a payload was a further occurrence of the one before: its payload was there already.
+    pub(super) const fn is_repeat(self) -> bool {
+        self.flags & REPEATED != 0
+    }
 }
 
 #[cfg(test)]

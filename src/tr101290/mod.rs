@@ -120,11 +120,12 @@ impl Analyser {
         let state = self.pids.entry(pid);
         state.last_seen = at;
         state.packets += 1;
-        let (roles, content, is_first) = (state.roles, state.content, state.packets == 1);
-        if pid == Pid::NULL {
-            self.nulls += 1;
-        } else if let Some(missing) = state.continuity.check(packet) {
-            let place = Place::of(pid, state.program);
+        let (roles, content, place) = (state.roles, state.content, Place::of(pid, state.program));
+        let is_first = state.packets == 1 || roles.has(Roles::DROPPED);
+        let missing = if pid == Pid::NULL { None } else { state.continuity.check(packet) };
+        let is_repeat = state.continuity.is_repeat();
+        self.nulls += u64::from(pid == Pid::NULL);
+        if let Some(missing) = missing {
             self.broken(place, missing, at, observer);
         }
         if is_first {
@@ -134,7 +135,7 @@ impl Analyser {
         if roles.need_all() || starts && roles.need_starts() || packet.is_scrambled() {
             if roles.only_contents() && !starts && !packet.is_scrambled() {
                 let sink = &mut Sink { at, counts: &mut self.counts, observer };
-                if !self.watchers.contents.packet(packet, content, sink) {
+                if !is_repeat && !self.watchers.contents.packet(packet, content, sink) {
                     self.pids.entry(pid).roles.remove(Roles::READING);
                 }
             } else {
@@ -161,8 +162,8 @@ impl Analyser {
     fn broken(&mut self, place: Place, missing: u8, at: Instant, observer: &mut impl Observer) {
         self.missing += u64::from(missing);
         Sink { at, counts: &mut self.counts, observer }.raise(Indicator::ContinuityCountError, place);
-        if let Some(pid) = place.pid {
-            self.watchers.sections.broken(pid);
+        if let Some(pid) = place.pid.filter(|_| missing > 0) {
+            self.watchers.sections.forget(pid);
         }
         self.lost();
     }
@@ -237,7 +238,8 @@ impl Analyser {
         &self.watchers.structure.streams
     }
 
-    /// Programs and streams that were announced and found no room, [`MAX_PROGRAMS`] and [`MAX_STREAMS`].
+    /// Programs, streams and PIDs of conditional access that were announced and found no room: of the first two,
+    /// [`MAX_PROGRAMS`] and [`MAX_STREAMS`] find it. One counts again whenever its table changes.
     pub const fn left_out(&self) -> u64 {
         self.watchers.structure.left_out
     }

@@ -2,6 +2,7 @@
 
 use super::Indicator;
 use super::count::{Observer, Place, Sink};
+use super::pids::{Pids, Roles};
 use super::structure::{MAX_PROGRAMS, Structure};
 use crate::ts::Packet;
 use crate::units::{Pid, Ticks27M};
@@ -18,6 +19,7 @@ struct Last {
 
 #[derive(Debug)]
 pub(super) struct PcrDiscontinuityIndicatorError {
+    /// In the order of their PIDs.
     last: Vec<Last>,
 }
 
@@ -26,13 +28,14 @@ impl PcrDiscontinuityIndicatorError {
         Self { last: Vec::with_capacity(MAX_PROGRAMS) }
     }
 
-    /// Follows the structure after it changed.
-    pub(super) fn follow(&mut self, structure: &Structure) {
-        let clocks = || structure.programs.iter().filter_map(|p| Some((p.pcr_pid?, p.number)));
-        self.last.retain(|last| clocks().any(|(pid, _)| pid == last.pid));
-        for (pid, program) in clocks() {
-            if !self.last.iter().any(|last| last.pid == pid) {
-                self.last.push(Last { pid, program, value: None });
+    /// Follows the structure after it changed, and after those PIDs that have PCRs to be looked at got their role.
+    pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids) {
+        self.last.retain(|last| pids.entry(last.pid).roles.has(Roles::PCR));
+        // of several that share a PID the first one has the last word
+        for (pid, program) in structure.programs.iter().rev().filter_map(|p| Some((p.pcr_pid?, p.number))) {
+            match self.last.binary_search_by_key(&pid, |last| last.pid) {
+                Ok(place) => self.last[place].program = program,
+                Err(place) => self.last.insert(place, Last { pid, program, value: None }),
             }
         }
     }

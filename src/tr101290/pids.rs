@@ -29,9 +29,11 @@ impl Roles {
     pub(super) const READING: Self = Self(1 << 8);
     /// A mark while lists are made anew.
     pub(super) const WANTED: Self = Self(1 << 9);
+    /// Came while a table referred to it, which none does any more.
+    pub(super) const DROPPED: Self = Self(1 << 10);
 
     /// Roles for which every packet of the PID counts, and not only those that start something.
-    const ALL_PACKETS: u16 = Self::SECTIONS.0 | Self::ABSENT.0 | Self::READING.0;
+    const ALL_PACKETS: u16 = Self::SECTIONS.0 | Self::ABSENT.0 | Self::READING.0 | Self::DROPPED.0;
     /// Roles for which packets that start something count.
     const STARTS: u16 = Self::PCR.0 | Self::PTS.0 | Self::CONTENT.0;
 

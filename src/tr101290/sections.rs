@@ -67,9 +67,9 @@ impl Sections {
         }
     }
 
-    /// The section that was begun on `pid` lacks a part: without this its CRC_32 would be counted for a packet that never
-    /// came.
-    pub(super) fn broken(&mut self, pid: Pid) {
+    /// The section that was begun on `pid` lacks a part, or begins anew: without this its CRC_32 would be counted for what is
+    /// wrong with the packets.
+    pub(super) fn forget(&mut self, pid: Pid) {
         if let Some(i) = PSI.iter().position(|&it| it == pid) {
             self.psi[i].reset();
         } else if let Some(i) = SI.iter().position(|&it| it == pid) {

@@ -16,8 +16,8 @@ pub const MAX_PROGRAMS: usize = 128;
 pub const MAX_STREAMS: usize = 512;
 /// The most PIDs of conditional access that are followed.
 const MAX_CA: usize = 128;
-/// Sections of a PAT that are followed: each has room for 253 programs.
-const MAX_PAT_SECTIONS: usize = 4;
+/// Sections that a PAT can have (ISO/IEC 13818-1 2.4.4.5: section_number is 0…255).
+const MAX_PAT_SECTIONS: usize = 256;
 
 /// table_id (ISO/IEC 13818-1 table 2-31, EN 300 468 table 2).
 pub(super) mod table {
@@ -141,6 +141,8 @@ impl Structure {
         }
         let last = section.last_section_number();
         self.programs.retain(|program| program.section <= last);
+        // those that come back later are read again, though they are what they were
+        self.pat_crc.iter_mut().skip(usize::from(last) + 1).for_each(|crc| *crc = None);
         if number == 0 {
             self.network_pid = None;
         }
@@ -161,7 +163,9 @@ impl Structure {
                 }
             };
             let pmt_pid = Pid::new(u16::from(pid));
-            if self.programs.iter().any(|p| p.number == program_number && p.pmt_pid == pmt_pid) {
+            let known = self.programs.iter_mut().find(|p| p.number == program_number && p.pmt_pid == pmt_pid);
+            if let Some(known) = known {
+                known.section = number;
                 continue;
             }
             if self.programs.len() == MAX_PROGRAMS {
@@ -195,11 +199,16 @@ impl Structure {
         for RawDescriptor(tag, bytes) in descriptors {
             // CA_descriptor (ISO/IEC 13818-1 2.6.16)
             if let (0x09, &[_, _, high, low, ..]) = (tag, bytes) {
+                let entry = (of, Pid::new(u16::from_be_bytes([high, low])));
+                // the streams of a program mostly share their ECMs
+                if self.conditional_access.contains(&entry) {
+                    continue;
+                }
                 if self.conditional_access.len() == MAX_CA {
                     self.left_out += 1;
-                    return;
+                    continue;
                 }
-                self.conditional_access.push((of, Pid::new(u16::from_be_bytes([high, low]))));
+                self.conditional_access.push(entry);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! 3.4.a Unreferenced_PID: table 5.0c. A PID has its time to be referred to by a PMT or the CAT from its first packet, or from
-//! when the last table that referred to it no longer does. PIDs 0x00 to 0x1F, null packets and the base PID of ATSC's tables
-//! need no reference.
+//! the first packet after the last table that referred to it no longer does: what left its table and is not sent any more is
+//! no error. PIDs 0x00 to 0x1F, null packets and the base PID of ATSC's tables need no reference.
 
 use std::collections::VecDeque;
 
@@ -39,10 +39,14 @@ impl UnreferencedPid {
         }
     }
 
-    /// The first packet of a PID, or the first after it lost its reference.
+    /// The first packet of a PID, or a packet since it lost its reference.
     pub(super) fn first(&mut self, pid: Pid, roles: &mut Roles, at: Instant) {
+        if roles.has(Roles::QUEUED) {
+            return;
+        }
+        roles.remove(Roles::DROPPED);
         let needs_none = pid.value() <= RESERVED || pid == Pid::NULL || pid.value() == ATSC_BASE;
-        if !needs_none && !roles.has(Roles::REFERENCED) && !roles.has(Roles::QUEUED) {
+        if !needs_none && !roles.has(Roles::REFERENCED) {
             roles.add(Roles::QUEUED);
             self.waiting.push_back((pid, at + self.limit));
         }
@@ -50,7 +54,8 @@ impl UnreferencedPid {
 
     /// Follows the structure after it changed. Where the stream has just begun, its PMTs are still to come.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
-        if !core::mem::replace(&mut self.settled, true) {
+        if !self.settled && !structure.programs.is_empty() {
+            self.settled = true;
             for (_, due) in &mut self.waiting {
                 *due = (*due).max(at + self.pmt);
             }
@@ -65,7 +70,7 @@ impl UnreferencedPid {
                 state.roles.remove(Roles::REFERENCED);
                 state.program = 0;
                 if state.packets > 0 {
-                    self.first(pid, &mut state.roles, at);
+                    state.roles.add(Roles::DROPPED);
                 }
             }
         }
@@ -74,6 +79,7 @@ impl UnreferencedPid {
             let state = pids.entry(pid);
             if state.roles.has(Roles::WANTED) {
                 state.roles.remove(Roles::WANTED);
+                state.roles.remove(Roles::DROPPED);
                 state.roles.add(Roles::REFERENCED);
                 state.program = program;
                 self.referenced.push(pid);
@@ -85,7 +91,8 @@ impl UnreferencedPid {
         while let Some((pid, _)) = self.waiting.pop_front_if(|(_, due)| *due <= sink.at) {
             let roles = &mut pids.entry(pid).roles;
             roles.remove(Roles::QUEUED);
-            if !roles.has(Roles::REFERENCED) {
+            // of one that was referred to in between, the time begins anew
+            if !roles.has(Roles::REFERENCED) && !roles.has(Roles::DROPPED) {
                 sink.raise(Indicator::UnreferencedPid, Place::pid(pid));
             }
         }

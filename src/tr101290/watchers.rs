@@ -105,6 +105,9 @@ impl Watchers {
             self.pid.returned(pid, at);
             pids.entry(pid).roles.remove(Roles::ABSENT);
         }
+        if roles.has(Roles::DROPPED) {
+            self.unreferenced.first(pid, &mut pids.entry(pid).roles, at);
+        }
         if roles.has(Roles::PCR)
             && let Some(pcr) = packet.pcr()
         {
@@ -128,7 +131,7 @@ impl Watchers {
         if roles.has(Roles::PTS) && packet.starts_with_pts() {
             self.pts.seen(pid, at);
         }
-        if roles.has(Roles::CONTENT) && packet.has_payload() {
+        if roles.has(Roles::CONTENT) && packet.has_payload() && !pids.entry(pid).continuity.is_repeat() {
             let goes_on = self.contents.packet(packet, content, sink);
             if goes_on != roles.has(Roles::READING) {
                 let roles = &mut pids.entry(pid).roles;
@@ -140,15 +143,23 @@ impl Watchers {
 
     fn section_packet<O: Observer>(&mut self, packet: Packet<'_>, pids: &mut Pids, sink: &mut Sink<'_, O>) -> bool {
         let pid = packet.pid();
-        let place = Place::of(pid, pids.entry(pid).program);
+        let state = pids.entry(pid);
+        let (place, is_repeat) = (Place::of(pid, state.program), state.continuity.is_repeat());
+        if is_repeat {
+            // what goes on with a section did so before; what begins one begins it anew
+            if !packet.payload_unit_start_indicator() {
+                return false;
+            }
+            self.sections.forget(pid);
+        }
         let Self { structure, sections, pat, pmt, cat, nit, si_repetition, sdt, eit, tdt, spacing, contents, .. } =
             self;
-        let mut changed = false;
+        let (mut new_programs, mut changed) = (false, false);
         sections.push(packet, |section| {
             if crc::check(place, section, sink) {
                 return;
             }
-            let too_close = is_si(pid) && spacing.is_too_close(pid, section, sink.at);
+            let too_close = is_si(pid) && !is_repeat && spacing.is_too_close(pid, section, sink.at);
             if is_si(pid) {
                 sdt.0.want(sink.at);
                 si_repetition.section(pid, section, too_close, sink);
@@ -157,7 +168,7 @@ impl Watchers {
                 Pid::PAT => {
                     pat.section(section, sink);
                     if is_table(section, table::PAT) {
-                        changed |= structure.pat(section);
+                        new_programs |= structure.pat(section);
                         if structure.network_pid == Some(Pid::NIT) {
                             nit.0.want(sink.at);
                             tdt.0.want(sink.at);
@@ -187,21 +198,23 @@ impl Watchers {
                 _ => {}
             }
         });
-        if changed {
+        if new_programs {
+            self.pmt.follow(&self.structure.programs, sink.at);
+        }
+        if new_programs || changed {
             self.follow(pids, sink.at);
         }
-        changed
+        new_programs || changed
     }
 
-    /// The structure changed: what hangs on it follows.
+    /// The structure changed: what hangs on it follows, but for what hangs on the PAT alone.
     #[cold]
     fn follow(&mut self, pids: &mut Pids, at: Instant) {
         self.sections.follow(&self.structure, pids);
         self.contents.follow(&self.structure, pids);
-        self.pmt.follow(&self.structure.programs, at);
         self.pid.follow(&self.structure, pids, at);
         self.pcr_repetition.follow(&self.structure, pids, at);
-        self.pcr_discontinuity.follow(&self.structure);
+        self.pcr_discontinuity.follow(&self.structure, pids);
         self.pcr_accuracy.follow(&self.structure);
         self.pts.follow(&self.structure, pids, at);
         self.unreferenced.follow(&self.structure, pids, at);
