@@ -30,6 +30,11 @@ fn datagrams_of_the_corpus() {
 }
 
 #[test]
+fn packets_of_the_corpus() {
+    replay("analyser", fuzz::analyser::run);
+}
+
+#[test]
 fn configurations_of_the_corpus() {
     replay("config", fuzz::config::run);
 }

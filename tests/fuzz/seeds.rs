@@ -23,6 +23,8 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     add("datagram", "sections", sections());
     add("datagram", "commands", commands());
     add("datagram", "full-outbox", full_outbox());
+    add("analyser", "stream", stream(300));
+    add("analyser", "stream-of-services", services());
     let example = include_str!("../../config/changeover.yaml");
     add("config", "example", example.as_bytes().to_vec());
     for (name, from, to) in MUTATIONS {
@@ -41,6 +43,33 @@ pub fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     add("capture", "ts-204", coded);
     add("capture", "pcap", pcap());
     seeds
+}
+
+/// Splice information with a PMT that lists it, and a CAT, among a stream.
+fn services() -> Vec<u8> {
+    let mut out = stream(40);
+    let mut section = |pid: u16, bytes: &[u8]| {
+        let mut section = bytes.to_vec();
+        let length = u16::try_from(section.len() + 4 - 3).unwrap().to_be_bytes();
+        section[1] |= length[0];
+        section[2] = length[1];
+        section.extend(mpeg2ts_reader::mpegts_crc::sum32(&section).to_be_bytes());
+        let [high, low] = pid.to_be_bytes();
+        let mut packet = vec![0x47, 0x40 | high, low, 0x10, 0];
+        packet.extend(section);
+        packet.resize(188, 0xFF);
+        out.extend(packet);
+    };
+    section(0, &[0, 0xB0, 0, 0, 1, 0xC3, 0, 0, 0, 1, 0xF0, 0]);
+    let video = [0x1B, 0xE1, 0, 0xF0, 0];
+    let sound = [0x0F, 0xE1, 1, 0xF0, 0];
+    let splice = [0x86, 0xE1, 2, 0xF0, 0];
+    section(0x1000, &[&[2, 0xB0, 0, 0, 1, 0xC3, 0, 0, 0xE1, 0, 0xF0, 0], &video[..], &sound, &splice].concat());
+    section(1, &[1, 0xB0, 0, 0xFF, 0xFF, 0xC1, 0, 0, 9, 4, 1, 0, 0xE1, 3]);
+    let command = [0, 0, 0, 7, 0x7F, 0xEF, 0xFE, 0, 0, 0, 0, 0, 1, 0, 0];
+    section(0x102, &[&[0xFC, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xF0, 13, 5], &command[..13], &[0, 0]].concat());
+    out.extend(stream(200));
+    out
 }
 
 fn feed(packets: usize) -> impl FnMut() -> Vec<u8> {

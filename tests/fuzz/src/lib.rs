@@ -2,6 +2,7 @@
 //!
 //! The fuzzer calls them with bytes of its own making, and `tests/corpus.rs` with every file of the corpus.
 
+pub mod analyser;
 pub mod capture;
 pub mod config;
 pub mod datagram;
