@@ -244,7 +244,7 @@ fn channels_are_shown_by_their_names() {
     assert_eq!((&main["name"], &main["state"], &main["domain"]), (&json!("main"), &json!("active"), &json!("north")));
     assert_eq!((&main["bit_rate"], &main["socket"]["kernel_drops"]), (&json!(8_000_000), &json!(9)));
     assert_eq!(main["indicators"]["continuity_count_error"], json!({"priority": 1, "count": 5, "state": false}));
-    assert_eq!(main["indicators"].as_object().unwrap().len(), 13);
+    assert_eq!(main["indicators"].as_object().unwrap().len(), 19);
     assert_eq!(news["outputs"][0]["datagrams"], 50);
     let quoted = server.get("/api/v1/channels/a%20%22quoted%22%20name").json();
     assert_eq!((&quoted["active"], &quoted["inputs"][1]["state"]), (&json!("main"), &json!("disabled")));

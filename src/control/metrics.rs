@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::engine::{ChannelSnapshot, InputSnapshot, InputState};
 use crate::health::Criterion;
+use crate::measure::clock;
 use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::tr101290::Indicator;
 
@@ -179,6 +180,10 @@ impl Collector for Scrape {
     }
 }
 
+fn first_clock<'a>(row: &InputRow<'a>) -> Option<&'a clock::Figures> {
+    row.state.figures.clocks.first()?.as_ref().map(|(_, _, clock)| clock)
+}
+
 fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Result {
     families.of_inputs("input_packets", "TS packets received", rows, |row| row.state.packets)?;
     families.of_inputs("input_datagrams", "Datagrams received", rows, |row| row.state.transport.datagrams)?;
@@ -220,6 +225,45 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
         "Datagrams dropped because the delay line was full and they could not leave",
         rows,
         |row| row.state.overrun,
+    )?;
+    families.of_inputs("input_missing_packets", "TS packets missing by the continuity counters", rows, |row| {
+        row.state.figures.missing
+    })?;
+    families.of_inputs(
+        "input_missing_access_units",
+        "Pictures and frames missing by the time stamps",
+        rows,
+        |row| row.state.figures.access_units_missing,
+    )?;
+    families.of_inputs("input_splice_sections", "Sections with splice information (SCTE-35)", rows, |row| {
+        row.state.figures.splice.sections
+    })?;
+    let known = |value: fn(&InputRow<'_>) -> Option<f64>| {
+        rows.iter().filter_map(move |row| Some((row.labels.clone(), value(row)?)))
+    };
+    families.gauge(
+        "input_delay_factor",
+        "Delay factor of the last interval (RFC 4445)",
+        Some(Unit::Seconds),
+        known(|row| row.state.figures.arrivals.delay_factor_ns.map(|ns| ns / 1e9)),
+    )?;
+    families.gauge(
+        "input_media_loss_rate",
+        "TS packets lost in the last second (RFC 4445)",
+        None,
+        known(|row| Some(float(row.state.figures.arrivals.media_loss_packets_per_s))),
+    )?;
+    families.gauge(
+        "input_pcr_jitter",
+        "Jitter of the first program's PCRs against this machine's clock, peak to peak over ten seconds",
+        Some(Unit::Seconds),
+        known(|row| first_clock(row)?.jitter_ns.map(|ns| ns / 1e9)),
+    )?;
+    families.gauge(
+        "input_pcr_drift_ppm",
+        "How much faster than this machine's clock the first program's runs, in millionths",
+        None,
+        known(|row| first_clock(row)?.drift_ppm),
     )?;
     families.of_inputs("input_rtp_datagrams", "RTP datagrams received", rows, |row| row.state.transport.rtp)?;
     families.of_inputs("input_rtp_lost", "RTP datagrams that never came", rows, |row| row.state.transport.rtp_lost)?;

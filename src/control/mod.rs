@@ -5,6 +5,7 @@
 
 pub mod complaints;
 pub mod events;
+pub mod figures;
 pub mod http;
 pub mod listen;
 pub mod log;

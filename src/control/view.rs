@@ -14,6 +14,7 @@ use crate::replay::journal::rfc3339;
 use crate::tr101290::Indicator;
 use crate::units::{InputId, Instant};
 
+use super::figures::FiguresView;
 use super::rack::{Channel, Input, Output, Rack};
 
 /// Everything that runs.
@@ -101,6 +102,8 @@ pub struct InputView {
     pub rtp: RtpView,
     /// Every indicator of TR 101 290 by its name.
     pub indicators: BTreeMap<&'static str, IndicatorView>,
+    /// What is measured besides.
+    pub figures: FiguresView,
     /// Its socket.
     pub socket: SocketView,
 }
@@ -123,7 +126,7 @@ pub struct RtpView {
 /// An indicator.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct IndicatorView {
-    /// 1 or 2, as in the tables of TR 101 290.
+    /// 1 to 3, as in the tables of TR 101 290.
     pub priority: u8,
     /// Events since the start.
     pub count: u64,
@@ -247,6 +250,7 @@ impl InputView {
                 restarts: transport.rtp_restarts,
             },
             indicators: Indicator::ALL.into_iter().map(indicator).collect(),
+            figures: FiguresView::of(&state.figures, snapshot),
             socket: SocketView::of(socket),
         }
     }
@@ -288,6 +292,6 @@ pub(super) fn send_errors(figures: &OutputFigures) -> [(&'static str, u64); 7] {
 }
 
 /// A time of the engine on the wall clock.
-fn time(snapshot: &PlaneSnapshot, at: Instant) -> String {
+pub(super) fn time(snapshot: &PlaneSnapshot, at: Instant) -> String {
     rfc3339(at.nanos().saturating_add(snapshot.realtime_offset_ns))
 }

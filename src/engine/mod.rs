@@ -19,7 +19,7 @@ pub use event::{Command, Event, InputState, Kind, Reason, Setting, Switch, What}
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
 pub use setup::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
-pub use snapshot::{ChannelSnapshot, InputSnapshot, Snapshot};
+pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 
 use std::collections::VecDeque;
 

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use super::meter::Meter;
 use super::setup::InputSetup;
 use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
-use super::snapshot::InputSnapshot;
+use super::snapshot::{InputFigures, InputSnapshot};
 use crate::health::{Change, Criterion, Evidence, Judge, Limits, Raise};
-use crate::measure::{Arrivals, arrivals};
+use crate::measure::{Arrivals, Rates, arrivals};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator, Place};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
@@ -74,6 +74,10 @@ pub(super) struct Path {
     reorder: Reorder<Packets>,
     figures: Figures,
     arrivals: Box<Arrivals>,
+    rates: Box<Rates>,
+    /// What is shown of all that is measured, and when it is looked at again.
+    shown: Box<InputFigures>,
+    shown_until: Instant,
     /// What its contents' counters said was missing, as far as that was told to the arrivals.
     missing: u64,
     pub(super) analyser: Analyser,
@@ -106,6 +110,9 @@ impl Path {
             reorder: Reorder::new(setup.reorder),
             figures: Figures::default(),
             arrivals: Box::default(),
+            rates: Box::default(),
+            shown: Box::default(),
+            shown_until: Instant::LONG_AGO,
             missing: 0,
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
@@ -218,6 +225,9 @@ impl Path {
         let nulls = u32::try_from(self.analyser.nulls() - nulls).unwrap_or(u32::MAX);
         self.meter.add(at, u32::from(packets.count), nulls);
         self.last_count = packets.count;
+        if self.shown_until <= at {
+            self.show(at);
+        }
         self.last_arrival = at;
         if self.silent {
             self.silent = false;
@@ -294,6 +304,30 @@ impl Path {
         self.judge.take_changes()
     }
 
+    /// Looks at what is measured: too much for every snapshot of hundreds of inputs.
+    #[cold]
+    fn show(&mut self, at: Instant) {
+        self.shown_until = at + Span::from_secs(1);
+        let analyser = &self.analyser;
+        self.rates.sample(at, analyser.pids());
+        let shown = &mut *self.shown;
+        *shown = InputFigures {
+            arrivals: self.arrivals.figures(at),
+            missing: analyser.missing(),
+            access_units_missing: analyser.contents().map(|(_, figures)| figures.missing).sum(),
+            splice: *analyser.splice(),
+            last_captions: analyser.last_captions(),
+            ..InputFigures::default()
+        };
+        for (place, clock) in shown.clocks.iter_mut().zip(analyser.clocks(at)) {
+            *place = Some(clock);
+        }
+        for (place, rate) in shown.pids.iter_mut().zip(self.rates.figures().pids) {
+            *place = Some(*rate);
+        }
+        self.arrivals.set_rate(analyser.constant_rate());
+    }
+
     /// When its datagrams come.
     pub(super) fn arrivals(&self, now: Instant) -> arrivals::Figures {
         self.arrivals.figures(now)
@@ -326,6 +360,7 @@ impl Path {
             null_rate,
             counts: Indicator::ALL.map(|i| self.analyser.count(i).events()),
             absent: absent.fold(0, |bits, i| bits | 1 << i.index()),
+            figures: *self.shown,
             hurried: self.hurried,
             overrun: self.overrun,
         };

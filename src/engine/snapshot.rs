@@ -2,9 +2,11 @@
 
 use super::event::InputState;
 use crate::health::CriterionSet;
-use crate::tr101290::Indicator;
+use crate::measure::rates::PidRate;
+use crate::measure::{accuracy, arrivals, clock};
+use crate::tr101290::{Indicator, SpliceFigures};
 use crate::transport;
-use crate::units::{BitRate, InputId, Instant};
+use crate::units::{BitRate, InputId, Instant, Pid};
 
 /// An engine at a moment. Made once by [`Engine::snapshot`](super::Engine::snapshot) and filled again and again.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +44,28 @@ pub struct ChannelSnapshot {
     pub last_packet: Option<Instant>,
 }
 
+/// The most PIDs and clocks of an input that a snapshot shows: the PIDs with the highest rates, and the first clocks.
+pub const SHOWN: (usize, usize) = (16, 4);
+
+/// What is measured of an input besides the indicators.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InputFigures {
+    /// When its datagrams come.
+    pub arrivals: arrivals::Figures,
+    /// Accuracy and clock of the PCRs by their PID.
+    pub clocks: [Option<(Pid, accuracy::Figures, clock::Figures)>; SHOWN.1],
+    /// The PIDs with the highest rates.
+    pub pids: [Option<PidRate>; SHOWN.0],
+    /// Packets that the continuity counters say are missing.
+    pub missing: u64,
+    /// Access units missing in all streams together.
+    pub access_units_missing: u64,
+    /// Splice information.
+    pub splice: SpliceFigures,
+    /// When video last carried captions.
+    pub last_captions: Option<Instant>,
+}
+
 /// An input at a moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InputSnapshot {
@@ -69,6 +93,8 @@ pub struct InputSnapshot {
     pub counts: [u64; Indicator::COUNT],
     /// Bit [`Indicator::index`] is set while that indicator's thing is missing.
     pub absent: u32,
+    /// What is measured besides, as it was when it was last looked at: once a second while datagrams come.
+    pub figures: InputFigures,
     /// Datagrams that left before their time because the delay line was full.
     pub hurried: u64,
     /// Datagrams dropped because the delay line was full and they could not leave: of a standby, or because the driver

@@ -148,10 +148,10 @@ impl Contents {
             }
             Reader::Audio(frames) => {
                 let started = frames.push(start, payload);
-                figures.access_units += u64::from(started.frames);
+                figures.access_units += u64::from(started.before + started.frames);
                 content.units.count(u32::from(started.before));
                 let step = stamp.map(|stamp| content.units.stamp(stamp, frames.length()));
-                content.units.count(u32::from(started.frames - started.before));
+                content.units.count(u32::from(started.frames));
                 (step, true)
             }
         };

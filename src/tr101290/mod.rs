@@ -47,7 +47,7 @@ pub use structure::{MAX_PROGRAMS, MAX_STREAMS, Name, Program, Service, Stream};
 use crate::measure::{accuracy, clock};
 use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet};
-use crate::units::{Instant, Pid};
+use crate::units::{BitRate, Instant, Pid};
 
 use count::{Counts, Sink};
 use pids::{Pids, Roles};
@@ -311,6 +311,11 @@ impl Analyser {
     /// The accuracy of the PCRs and the clock of each program, by the PID that carries them, of [`MAX_CLOCKS`] at most.
     pub fn clocks(&self, now: Instant) -> impl Iterator<Item = (Pid, accuracy::Figures, clock::Figures)> + '_ {
         self.watchers.pcr_accuracy.figures(now)
+    }
+
+    /// The rate of the whole stream by the first PCRs that give a constant one.
+    pub fn constant_rate(&self) -> Option<BitRate> {
+        self.watchers.pcr_accuracy.constant_rate()
     }
 
     /// What the SDT says of the services.

@@ -5,7 +5,7 @@ use super::Indicator;
 use super::count::{Observer, Place, Sink};
 use super::structure::Structure;
 use crate::measure::{Accuracy, Clock, accuracy, clock};
-use crate::units::{Instant, Pid, Ticks27M};
+use crate::units::{BitRate, Instant, Pid, Ticks27M};
 
 /// The most PCR PIDs whose accuracy and clock are measured.
 pub const MAX_CLOCKS: usize = 32;
@@ -55,6 +55,12 @@ impl PcrAccuracyError {
         clock.accuracy.pcr(at, packet, pcr, discontinuity, &mut |wrong| {
             sink.raise_of(wrong.at, wrong.packet, Indicator::PcrAccuracyError, place);
         });
+    }
+
+    /// The rate of the whole stream, where one of them shows that it is constant.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float becomes the nearest there is")]
+    pub(super) fn constant_rate(&self) -> Option<BitRate> {
+        self.clocks.iter().find_map(|c| c.accuracy.bit_rate()).map(|rate| BitRate(rate.round() as u64))
     }
 
     /// Of each PID that carries PCRs, what was measured.
