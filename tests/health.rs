@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, clippy::wildcard_enum_match_arm)]
 
 mod common;
+mod plant;
 
 use changeover::engine::{ChannelSetup, GatherSetup, InputSetup, Setup, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
@@ -10,6 +11,7 @@ use changeover::synth::Settings;
 use changeover::units::{BitRate, Instant, Pid, Span};
 
 use common::{Rig, Source};
+use plant::tables;
 
 /// One feed into one input that is judged by one criterion alone.
 struct Scene {
@@ -155,5 +157,100 @@ fn errors_of_another_program_do_not_count() {
             }
         });
         assert_eq!(!scene.changes().is_empty(), raised, "program {program}");
+    }
+}
+
+/// A stream of a PAT, a PMT of H.264 video and splice information, and a picture every 100 ms, one packet a datagram.
+struct Programme {
+    rig: Rig,
+    counters: [u8; 0x2000],
+    at: u32,
+}
+
+/// How long one round of packets is, in milliseconds.
+const ROUND: u32 = 100;
+const SPLICE: u16 = 0x102;
+
+impl Programme {
+    fn new(criterion: Criterion) -> Self {
+        let scene = Scene::new(criterion, lasting(1_000), Scope::ALL, Settings::default());
+        Self { rig: scene.rig, counters: [0; 0x2000], at: 0 }
+    }
+
+    fn send(&mut self, mut packet: [u8; 188], payload: &[u8]) {
+        let counter = &mut self.counters[pid(&packet).index()];
+        packet[3] = packet[3] & 0xF0 | *counter;
+        *counter = (*counter + 1) % 16;
+        if !payload.is_empty() {
+            packet[4..].fill(0);
+            packet[4..4 + payload.len()].copy_from_slice(payload);
+        }
+        self.rig.datagram(0, ms(self.at), &packet);
+    }
+
+    /// Rounds until a time, each picture with these captions, and splice information in each where `splices`.
+    fn run(&mut self, until: u32, captions: [u8; 3], splices: bool) {
+        let streams = [(0x1B, plant::VIDEO, &[][..]), (0x86, SPLICE, &[])];
+        while self.at < until {
+            self.send(plant::one_packet(0, &tables::pat(0, 0, &[(1, plant::PMT_1)])), &[]);
+            self.send(plant::one_packet(plant::PMT_1, &tables::pmt_1(&streams)), &[]);
+            if splices {
+                // splice_null of every tier
+                let null = [0xFC, 0x30, 17, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xF0, 0, 0, 0, 0];
+                self.send(plant::one_packet(SPLICE, &tables::seal(null.to_vec())), &[]);
+            }
+            let [flags, high, low] = captions;
+            let pes = [0, 0, 1, 0xE0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
+            // user data of ATSC in an SEI message with one construct, and a slice behind it
+            let sei =
+                [0, 0, 1, 6, 4, 14, 0xB5, 0, 0x31, b'G', b'A', b'9', b'4', 3, 0x41, 0xFF, flags, high, low, 0xFF, 0x80];
+            let mut video = plant::filled(plant::VIDEO, 0);
+            video[1] |= 0x40;
+            self.send(video, &[&pes[..], &sei, &[0, 0, 1, 0x41, 0x9A, 0x21, 0x6C]].concat());
+            self.at += ROUND;
+            self.rig.advance(ms(self.at - 1));
+        }
+    }
+
+    fn raised(&self) -> Vec<(Instant, bool)> {
+        let change = |what: &What| match what {
+            What::Raised { .. } => Some(true),
+            What::Cleared { .. } => Some(false),
+            _ => None,
+        };
+        self.rig.events.iter().filter_map(|event| Some((event.at, change(&event.what)?))).collect()
+    }
+}
+
+/// A valid pair of CEA-608, the same of padding, and DTVCC.
+const CEA608: [u8; 3] = [0xFC, 0x94, 0x2C];
+const PADDING: [u8; 3] = [0xFC, 0x80, 0x80];
+const DTVCC: [u8; 3] = [0xFF, 0x02, 0x21];
+
+#[test]
+fn splice_information_is_absent_once_it_has_not_come_for_its_time_or_never_came() {
+    let mut programme = Programme::new(Criterion::Scte35Absent);
+    programme.run(5_000, PADDING, true);
+    assert_eq!(programme.raised(), []);
+    programme.run(8_000, PADDING, false);
+    assert_eq!(programme.raised(), [(ms(4_900 + 1_000), true)]);
+    programme.run(10_000, PADDING, true);
+    let [_, (cleared, false)] = programme.raised()[..] else { panic!("{:?}", programme.raised()) };
+    assert!(cleared >= ms(9_000) && cleared <= ms(9_010), "{cleared:?}");
+    let mut never = Programme::new(Criterion::Scte35Absent);
+    never.run(2_000, PADDING, false);
+    assert_eq!(never.raised(), [(ms(1_000), true)], "counted from the first packet");
+}
+
+#[test]
+fn captions_are_absent_once_only_padding_comes() {
+    for captions in [CEA608, DTVCC] {
+        let mut programme = Programme::new(Criterion::CaptionsAbsent);
+        programme.run(3_000, captions, false);
+        assert_eq!(programme.raised(), []);
+        programme.run(6_000, PADDING, false);
+        assert_eq!(programme.raised(), [(ms(2_900 + 1_000), true)]);
+        programme.run(9_000, captions, false);
+        assert_eq!(programme.raised().len(), 2);
     }
 }
