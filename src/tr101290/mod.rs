@@ -243,6 +243,11 @@ impl Analyser {
         &self.watchers.structure.streams
     }
 
+    /// The PIDs of conditional access, and the program whose PMT names each; none where it is the CAT.
+    pub fn conditional_access(&self) -> impl Iterator<Item = (Pid, Option<u16>)> + '_ {
+        self.watchers.structure.conditional_access.iter().map(|&(of, pid)| (pid, (of != 0).then_some(of)))
+    }
+
     /// Programs and streams that were announced and found no room, [`MAX_PROGRAMS`] and [`MAX_STREAMS`].
     pub const fn left_out(&self) -> u64 {
         self.watchers.structure.left_out
