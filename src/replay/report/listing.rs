@@ -3,7 +3,7 @@
 use super::Report;
 use super::contents::{PcrReport, ProgramReport, StreamReport};
 use super::page::{Page, Style};
-use super::words::{clipped, count, grouped, percent, pid_name, rate, span, stream_words};
+use super::words::{clipped, count, grouped, percent, pid_name, rate, span, stream_words, whole_percent};
 use crate::units::Pid;
 
 /// Where what is said of a stream or a PID begins.
@@ -91,11 +91,11 @@ fn stream_lines(page: &mut Page, report: &Report, stream: &StreamReport) {
     }
     let pid = format!("{:#x}", stream.pid);
     let Some(figures) = report.pids.get(&stream.pid) else {
-        page.line(Style::Warning, &format!("  {pid:<7}{:<23}no packet", clipped(&name, 22)));
+        page.line(Style::Warning, &format!("  {pid:<7}{:<23}{:>10}", clipped(&name, 22), "no packet"));
         return;
     };
-    let (rate, share) = (rate(figures.bit_rate), percent(figures.share));
-    let first = format!("  {pid:<7}{:<23}{rate:>10}{share:>7}", clipped(&name, 22));
+    let (rate, share) = (rate(figures.bit_rate), whole_percent(figures.share));
+    let first = format!("  {pid:<7}{:<23}{rate:>10}{share:>6}", clipped(&name, 22));
     let missing = stream.contents.is_some_and(|contents| contents.missing > 0 || contents.uneven > 0);
     let style = if missing { Style::Warning } else { Style::Plain };
     page.wrapped(style, &first, INDENT, &contents(stream));

@@ -109,7 +109,7 @@ fn arrival_lines(page: &mut Page, arrival: &ArrivalReport) {
         let ms = |ms: f64| span(ms * 1e6);
         let (median, most) = (ms(it.p50_ms), ms(it.max_ms));
         let (p99, p99_9) = (ms(it.p99_ms), ms(it.p99_9_ms));
-        let line = format!("from datagram to datagram: median {median}, 99 % within {p99}, 99.9 % within {p99_9}");
+        let line = format!("between datagrams: median {median}, 99 % within {p99}, 99.9 % within {p99_9}");
         page.wrapped(Style::Plain, "", 0, &format!("{line}, longest {most}"));
     }
     let mut parts = Vec::new();

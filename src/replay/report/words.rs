@@ -188,6 +188,12 @@ pub(super) fn percent(share: f64) -> String {
     if percent > 0.0 && percent < 0.05 { "<0.1 %".to_owned() } else { format!("{percent:.1} %") }
 }
 
+/// The same without the place behind the point.
+pub(super) fn whole_percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.5 { "<1 %".to_owned() } else { format!("{percent:.0} %") }
+}
+
 /// Nanoseconds in the unit that suits them.
 pub(super) fn span(nanos: f64) -> String {
     match nanos.abs() {
@@ -252,6 +258,7 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 18, 1_000, 8_020_000].map(rate), ["0 kb/s", "18 b/s", "1 kb/s", "8.02 Mb/s"]);
         assert_eq!([0.0, 0.0001, 0.0349, 1.0].map(percent), ["0.0 %", "<0.1 %", "3.5 %", "100.0 %"]);
+        assert_eq!([0.0, 0.004, 0.006, 0.276].map(whole_percent), ["0 %", "<1 %", "1 %", "28 %"]);
         assert_eq!([0.0, -12.0, 1_500.0, 2_340_000.0].map(span), ["0 ns", "-12 ns", "1.5 µs", "2.34 ms"]);
         assert_eq!(count(1, "picture", "pictures") + &count(2_000, " picture", "pictures"), "1 picture2,000 pictures");
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
