@@ -169,7 +169,7 @@ fn the_checker_finds_what_does_not_fit() {
         let problems = schema.problems(&value_of);
         assert!(problems.iter().any(|it| it.contains(problem)), "{path}: {problems:?}");
     }
-    let mut less = good.clone();
+    let mut less = good;
     less["indicators"]["pcr_accuracy_error"].as_object_mut().unwrap().remove("measurable");
     assert_eq!(schema.problems(&less), ["$.indicators.pcr_accuracy_error: \"measurable\" is missing"]);
 }
