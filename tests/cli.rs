@@ -33,7 +33,7 @@ fn help_teaches_and_version_tells() {
     for word in ["run", "check", "replay", "Exit status", "78"] {
         assert!(stdout(&help).contains(word), "{word}: {}", stdout(&help));
     }
-    for command in ["run", "check", "replay"] {
+    for command in ["run", "check", "replay", "analyse"] {
         let help = output(&["help", command]);
         assert!(help.status.success() && stdout(&help).contains("Examples:"), "{}", stdout(&help));
     }
@@ -186,6 +186,49 @@ fn a_capture_is_replayed_into_a_journal_and_a_capture() {
     let damaged = output(&["replay", config, &input]);
     assert_eq!(damaged.status.code(), Some(1), "{}", stderr(&damaged));
     assert!(stderr(&damaged).contains("damaged"), "{}", stderr(&damaged));
+}
+
+#[test]
+fn a_stream_is_analysed_and_the_exit_status_says_whether_it_is_clean() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (good, bad, pcap) = (file("good.ts"), file("bad.ts"), file("good.pcapng"));
+    let bytes = synth::recording(synth::Settings::default(), Ticks27M(27_000_000));
+    std::fs::write(&good, &bytes).unwrap();
+    let middle = bytes.len() / 188 / 2 * 188;
+    std::fs::write(&bad, [&bytes[..middle], &bytes[middle + 10 * 188..]].concat()).unwrap();
+    capture(pcap.as_ref(), 5000);
+    for (source, code) in [(&good, 0), (&bad, 1), (&pcap, 0)] {
+        let told = output(&["analyse", source]);
+        assert_eq!(told.status.code(), Some(code), "{}", stderr(&told));
+        assert!(stdout(&told).contains("\nProgram 1 \"Changeover\" of changeover\n"), "{}", stdout(&told));
+        assert!(!stdout(&told).contains('\x1b') && told.stderr.is_empty(), "no terminal, no colours");
+        let json = output(&["analyse", source, "--json"]);
+        assert_eq!(json.status.code(), Some(code), "{}", stderr(&json));
+        let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(report["indicators"]["continuity_count_error"]["count"].as_u64() > Some(0), code == 1);
+        assert_eq!(report["programs"][0]["streams"][0]["codec"], "MPEG-2 video");
+        assert_eq!(report["pids"]["256"]["kind"], "video");
+        assert_eq!(report["indicators"]["pcr_accuracy_error"]["measurable"], true);
+        let is_file = source != &pcap;
+        assert_eq!((report["file"].is_object(), report["arrival"].is_object()), (is_file, !is_file));
+        assert_eq!(report["programs"][0]["pcr"]["jitter_ns"].is_null(), is_file);
+    }
+    let schema = output(&["analyse", "--schema"]);
+    assert_eq!(schema.status.code(), Some(0), "{}", stderr(&schema));
+    assert_eq!(stdout(&schema), changeover::replay::report::SCHEMA);
+    assert!(stdout(&output(&["analyse", "--help"])).contains("  changeover analyse --schema"));
+    for (arguments, code) in [
+        (&["analyse"][..], 2),
+        (&["analyse", "--schema", &good], 2),
+        (&["analyse", &pcap, "--flow", "10.0.0.1:1"], 2),
+        (&["analyse", "rtp://239.1.1.1"], 2),
+        (&["analyse", "/nowhere/stream.ts"], 69),
+    ] {
+        let failed = output(arguments);
+        assert_eq!(failed.status.code(), Some(code), "{arguments:?}: {}", stderr(&failed));
+        assert!(failed.stdout.is_empty() && !failed.stderr.is_empty());
+    }
 }
 
 #[test]

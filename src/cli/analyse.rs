@@ -9,7 +9,7 @@ use changeover::config::{Endpoint, InputPlan, Scheme};
 use changeover::plane::{Interfaces, Receiver};
 use changeover::replay::analyse::{AnalyseError, Monitor, capture, file};
 use changeover::replay::capture::{Capture, CaptureError};
-use changeover::replay::report::{Report, coloured, table};
+use changeover::replay::report::{Report, SCHEMA, coloured, table};
 use changeover::transport::Framing;
 use changeover::units::{BitRate, Instant, Span};
 use console::Term;
@@ -25,11 +25,13 @@ const REFRESH: Span = Span::from_secs(1);
 /// How long one wait for datagrams may be: absences are raised at most this late on the terminal, though at their time.
 const WAIT: Span = Span::from_millis(5);
 
-/// Analyse a stream: TR 101 290, programs, PIDs and rates.
+/// Analyse a stream: TR 101 290, programs, clocks, contents, PIDs and rates.
 ///
 /// The source is a URL (udp:// or rtp://, multicast is joined), a file of TS packets (188, 192 or 204 bytes, which it
 /// finds out by itself), or a capture (pcap or pcapng). A file is read in its own PCR time, a capture in that of its
-/// time stamps. A network source is analysed until Ctrl-C, or for --seconds.
+/// time stamps. A network source is analysed until Ctrl-C, or for --seconds; what it shows on the terminal is as much as
+/// fits, and the whole at the end. Arrival, jitter and drift are told of a network source or a capture alone: a file has no
+/// other time than its own.
 ///
 /// Exit status 1 says that an indicator of the first priority was raised.
 #[derive(clap::Args)]
@@ -39,13 +41,18 @@ Examples:
   changeover analyse 'udp://239.1.1.1:5000?iface=eth1'
   changeover analyse 'rtp://239.1.1.1:5000?iface=eth1&source=10.0.0.5' --seconds 60 --json
   changeover analyse incident.pcapng --flow 239.1.1.1:5000
-  changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'")]
+  changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'
+  changeover analyse --schema > report.schema.json     what every name of the JSON means, and its unit")]
 pub(super) struct Arguments {
     /// A URL, a file of TS packets, or a capture
-    source: String,
+    #[arg(required_unless_present = "schema")]
+    source: Option<String>,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
+    /// The JSON Schema of that object, and nothing else
+    #[arg(long, exclusive = true)]
+    schema: bool,
     /// Stop after this many seconds (a network source only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
@@ -58,11 +65,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn analyse(arguments: &Arguments) -> Status {
-    let report = if arguments.source.contains("://") {
-        network(arguments)
-    } else {
-        stored(arguments, Path::new(&arguments.source))
+    let Some(source) = &arguments.source else {
+        return print(SCHEMA).map_or_else(|status| status, |()| Status::Done);
     };
+    let report = if source.contains("://") { network(arguments, source) } else { stored(arguments, Path::new(source)) };
     let report = match report {
         Ok(report) => report,
         Err(status) => return status,
@@ -121,8 +127,24 @@ fn progress_bar(path: &Path) -> ProgressBar {
     bar
 }
 
-fn network(arguments: &Arguments) -> Result<Report, Status> {
-    let endpoint = Endpoint::parse(&arguments.source).map_err(|error| {
+/// As many lines of the report as a terminal has room for, and how many rows they take: it cannot take back what has moved
+/// out at its top.
+fn fitting(report: &Report, (height, width): (u16, u16)) -> (String, usize) {
+    let most = usize::from(height).saturating_sub(1);
+    let rows_of = |line: &str| line.chars().count().div_ceil(usize::from(width).max(1)).max(1);
+    let (mut lines, mut rows) = (0, 0);
+    for line in table(report).lines() {
+        let taken = rows + rows_of(line);
+        if taken > most {
+            break;
+        }
+        (lines, rows) = (lines + 1, taken);
+    }
+    (drawn(report).split_inclusive('\n').take(lines).collect(), rows)
+}
+
+fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
+    let endpoint = Endpoint::parse(source).map_err(|error| {
         complain(format_args!("changeover: {error}"));
         Status::Usage
     })?;
@@ -132,7 +154,7 @@ fn network(arguments: &Arguments) -> Result<Report, Status> {
     };
     let plan = InputPlan {
         name: "source".to_owned(),
-        url: arguments.source.clone(),
+        url: source.to_owned(),
         address: endpoint.address,
         interface: endpoint.interface,
         sources: endpoint.sources,
@@ -152,7 +174,7 @@ fn network(arguments: &Arguments) -> Result<Report, Status> {
     let mut monitor = Monitor::new(framing);
     let started = receiver.now();
     let until = arguments.seconds.map_or(Instant::NEVER, |seconds| started + Span::from_secs(seconds));
-    let (mut draw_at, mut lines) = (started + REFRESH, 0);
+    let (mut draw_at, mut rows) = (started + REFRESH, 0);
     loop {
         receiver.recv_batch(WAIT, |payload, at| monitor.datagram(at, payload));
         let now = receiver.now();
@@ -170,21 +192,38 @@ fn network(arguments: &Arguments) -> Result<Report, Status> {
             receiver.refresh(&interfaces);
         }
         if live {
-            let text = drawn(&monitor.report());
-            let _ = term.clear_last_lines(lines);
-            lines = text.lines().count();
+            let (text, taken) = fitting(&monitor.report(), term.size());
+            let _ = term.clear_last_lines(rows);
+            rows = taken;
             print(&text)?;
         }
     }
     if live {
-        let _ = term.clear_last_lines(lines);
+        let _ = term.clear_last_lines(rows);
     }
     if monitor.is_empty() {
         let seconds = Duration::from_nanos(receiver.now().since(started).nanos().unsigned_abs()).as_secs();
         complain(format_args!(
-            "changeover: nothing came from {} in {seconds} s: is the group right, and the interface?",
-            arguments.source
+            "changeover: nothing came from {source} in {seconds} s: is the group right, and the interface?",
         ));
     }
     Ok(monitor.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_again_and_again_never_moves_out_of_the_terminal() {
+        let report = Report::default();
+        let whole = table(&report);
+        assert_eq!(fitting(&report, (200, 100)), (whole.clone(), whole.lines().count()));
+        let (text, rows) = fitting(&report, (10, 100));
+        assert_eq!((text.lines().count(), rows), (9, 9));
+        assert!(whole.starts_with(&text));
+        let (text, rows) = fitting(&report, (10, 50));
+        assert!(rows <= 9 && text.lines().count() < 9, "lines that are too wide take two rows: {rows}\n{text}");
+        assert_eq!(fitting(&report, (0, 0)), (String::new(), 0));
+    }
 }

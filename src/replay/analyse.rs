@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::capture::{Capture, CaptureError};
-use super::report::{IndicatorReport, Occurrence, PidReport, ProgramReport, Report, StreamReport};
+use super::report::{Report, TimeBase, gather};
 use super::source::{Source, SourceError};
 use crate::engine::{ChannelSetup, Engine, FRAME_SIZE, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
 use crate::health::Limits;
 use crate::switch::policy;
-use crate::tr101290::{Analyser, Indicator, Settings};
+use crate::tr101290::{Analyser, Settings};
 use crate::transport::Framing;
-use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, InputId, Instant, Span};
 
 /// How many packets or frames are read from one call of the progress function to the next.
@@ -59,7 +58,7 @@ pub fn file(
             progress(source.position(), source.size());
         }
     }
-    let mut report = report(&analyser, Instant::ZERO, last.since(Instant::ZERO));
+    let mut report = gather(&analyser, Instant::ZERO, last, TimeBase::Own);
     report.file = Some(source.figures());
     Ok(report)
 }
@@ -177,64 +176,9 @@ impl Monitor {
         self.engine.snapshot(&mut self.snapshot);
         let first = self.first.unwrap_or(self.last);
         let Some(analyser) = self.engine.analyser(InputId(0)) else { return Report::default() };
-        let mut report = report(analyser, first, self.last.since(first));
+        let mut report = gather(analyser, first, self.last, TimeBase::Receiver);
         report.transport = self.snapshot.inputs.first().map(|input| input.transport);
+        report.arrival = self.engine.arrivals(InputId(0), self.last).map(Into::into);
         report
     }
-}
-
-/// What an analyser found in a stream that began at `first` and took `span`.
-fn report(analyser: &Analyser, first: Instant, span: Span) -> Report {
-    let packets = analyser.packets();
-    let rate = |packets: u64| {
-        let bits = u128::from(packets) * (PACKET_SIZE as u128) * 8 * 1_000_000_000;
-        let rate = bits.checked_div(u128::from(span.nanos().unsigned_abs()));
-        rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
-    };
-    let since = |at: Instant| at.since(first).seconds();
-    let mut report = Report { packets, seconds: span.seconds(), bit_rate: rate(packets), ..Report::default() };
-    for indicator in Indicator::ALL {
-        let count = analyser.count(indicator);
-        let IndicatorReport { priority, measurable, .. } = *report.indicators.report(indicator);
-        *report.indicators.report_mut(indicator) = IndicatorReport {
-            priority,
-            count: count.events(),
-            first: count.first().map(since),
-            last: count.last().map(since),
-            state: analyser.is_absent(indicator),
-            measurable,
-            latest: count
-                .latest()
-                .map(|o| Occurrence {
-                    at: since(o.at),
-                    packet: o.packet,
-                    pid: o.place.pid.map(|pid| pid.value()),
-                    program: o.place.program,
-                })
-                .collect(),
-        };
-    }
-    report.programs = analyser
-        .programs()
-        .iter()
-        .map(|program| ProgramReport {
-            number: program.number,
-            pcr_pid: program.pcr_pid.map(|pid| pid.value()),
-            service: None,
-            streams: analyser
-                .streams()
-                .iter()
-                .filter(|s| s.program == program.number)
-                .map(|stream| StreamReport {
-                    pid: stream.pid.value(),
-                    kind: stream.description.kind.name(),
-                    codec: stream.description.codec,
-                    language: stream.description.language.map(|code| String::from_utf8_lossy(&code).into_owned()),
-                })
-                .collect(),
-        })
-        .collect();
-    report.pids =
-        analyser.pids().map(|(pid, packets)| (pid.value(), PidReport { packets, bit_rate: rate(packets) })).collect();
-    report
 }

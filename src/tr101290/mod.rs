@@ -238,6 +238,11 @@ impl Analyser {
         &self.watchers.structure.streams
     }
 
+    /// The PIDs of conditional access, and the program whose PMT names each; none where it is the CAT.
+    pub fn conditional_access(&self) -> impl Iterator<Item = (Pid, Option<u16>)> + '_ {
+        self.watchers.structure.conditional_access.iter().map(|&(of, pid)| (pid, (of != 0).then_some(of)))
+    }
+
     /// Programs, streams and PIDs of conditional access that were announced and found no room: of the first two,
     /// [`MAX_PROGRAMS`] and [`MAX_STREAMS`] find it. One counts again whenever its table changes.
     pub const fn left_out(&self) -> u64 {
