@@ -4,7 +4,7 @@
 //! Everybody takes turns over the same 100 MB in datagrams of seven packets, so that what else the machine does meets all.
 //! The stream is real where `CHANGEOVER_SHARED` names the folder of real streams, one of ours otherwise; its continuity
 //! counters and clocks go on where it begins anew. Then the number of PIDs grows, and the number of inputs that take turns.
-//! Run as `cargo bench --bench analyse`, or one half of it alone: `cargo bench --bench analyse -- others`, or `-- growth`.
+//! Run as `cargo bench --bench analyse`, or one part of it alone: `cargo bench --bench analyse -- others`, `-- growth` or `-- memory`.
 #![allow(unsafe_code, reason = "the processor time of the thread is asked of the kernel")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -13,11 +13,14 @@ use std::mem::zeroed;
 use std::path::Path;
 use std::time::Duration;
 
+use changeover::engine::{ChannelSetup, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Slot};
+use changeover::health::{Limits, Profile};
 use changeover::replay::source::Source;
+use changeover::switch::policy::Settings as Policy;
 use changeover::synth::Feed;
 use changeover::tr101290::{Analyser, Indicator, Settings};
 use changeover::ts::{PACKET_SIZE, Packet};
-use changeover::units::{BitRate, Instant, Pid, Span, Ticks27M};
+use changeover::units::{BitRate, InputId, Instant, Pid, Span, Ticks27M};
 use dvb_conformance::ConformanceMonitor;
 use mpeg2ts_reader::mpegts_crc::sum32;
 
@@ -43,13 +46,17 @@ fn main() {
         return;
     }
     let wants = |name: &str| {
-        !std::env::args().any(|argument| ["others", "growth"].contains(&argument.as_str()) && argument != name)
+        !std::env::args()
+            .any(|argument| ["others", "growth", "memory"].contains(&argument.as_str()) && argument != name)
     };
     if wants("others") {
         against_others();
     }
     if wants("growth") {
         growth();
+    }
+    if wants("memory") {
+        memory();
     }
 }
 
@@ -65,25 +72,30 @@ fn against_others() {
 
 fn compare(name: &str, once: &[(Instant, Bytes)]) {
     let traffic = datagrams(once, DATAGRAMS);
-    let mut ours = Vec::new();
-    let mut theirs = Vec::new();
+    let mut ratios = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
     let mut found = String::new();
     println!("{name}: {DATAGRAMS} datagrams; ns a packet");
     for _ in 0..TURNS {
         let read = per_packet(|| look(&traffic));
-        let (full, said) = analyse(&traffic, 1);
+        let (indicators, _) = analyse(&traffic, 1, false);
+        let (all, said) = analyse(&traffic, 1, true);
         found = said;
         let other = per_packet(|| conformance(&traffic));
-        println!("first 64 bytes {read:6.1}   analyser {full:6.1}   dvb-conformance {other:6.1}");
-        ours.push(full / read);
-        theirs.push(other / full);
+        println!(
+            "first 64 bytes {read:6.1}   indicators {indicators:6.1}   with contents {all:6.1}   dvb-conformance {other:6.1}"
+        );
+        for (ns, ratios) in [indicators, all].into_iter().zip(&mut ratios) {
+            ratios.0.push(ns / read);
+            ratios.1.push(other / ns);
+        }
     }
     println!("{found}");
-    println!(
-        "medians of {TURNS} turns: {:.2} of the look, {:.1} times as fast as dvb-conformance",
-        median(ours),
-        median(theirs)
-    );
+    for (name, (look, other)) in ["indicators", "with contents"].into_iter().zip(ratios) {
+        let (look, other) = (median(look), median(other));
+        println!(
+            "{name}: medians of {TURNS} turns: {look:.2} of the look, {other:.1} times as fast as dvb-conformance"
+        );
+    }
 }
 
 fn growth() {
@@ -96,7 +108,7 @@ fn growth() {
     let mut turns = sizes.map(|_| Vec::<f64>::new());
     for _ in 0..TURNS {
         for ((traffic, (_, inputs)), turns) in traffic.iter().zip(sizes).zip(&mut turns) {
-            turns.push(analyse(traffic, inputs).0);
+            turns.push(analyse(traffic, inputs, true).0);
         }
     }
     let least = median(turns[0].clone());
@@ -104,6 +116,52 @@ fn growth() {
         let ns = median(turns);
         println!("{pids:>4} PIDs, {inputs:>3} inputs: {ns:6.1}, {:.2} of the least", ns / least);
     }
+}
+
+/// What inputs of 50 PIDs hold, their frames left aside: those that are in the delay line and on the way.
+fn memory() {
+    const INPUTS: usize = 200;
+    let traffic = datagrams(&mux(50, 40_000), 20_000);
+    let input = || InputSetup { limits: Limits::of(Profile::Standard), ..InputSetup::default() };
+    let channel = || ChannelSetup {
+        inputs: vec![input(), input()],
+        policy: Policy::default(),
+        delay: Span::ZERO,
+        gather: GatherSetup::default(),
+    };
+    let setup = Setup { channels: (0..INPUTS / 2).map(|_| channel()).collect() };
+    let wanted = Engine::new(&setup, Instant::ZERO).frames_wanted();
+    let mut frames = HeapFrames::new(wanted);
+    (0..wanted).for_each(|i| frames.frame_mut(Slot(u32::try_from(i).unwrap_or(0))).fill(1));
+    let before = resident();
+    let mut engine = Engine::new(&setup, Instant::ZERO);
+    let made = resident();
+    for datagram in &traffic[..2_000] {
+        for input in 0..u16::try_from(INPUTS).unwrap_or(0) {
+            while engine.deadline() <= datagram.at {
+                engine.advance(&mut frames, datagram.at);
+                engine.sent();
+            }
+            while engine.poll_event().is_some() {}
+            let slot = engine.take_slot().expect("a frame is free");
+            frames.frame_mut(slot)[..PER_DATAGRAM * PACKET_SIZE].copy_from_slice(datagram.packets.as_flattened());
+            engine.datagram(&mut frames, InputId(input), slot, PER_DATAGRAM * PACKET_SIZE, datagram.at);
+            engine.sent();
+        }
+    }
+    let kib = |bytes: usize| bytes / INPUTS / 1024;
+    println!(
+        "\nresident KiB an input of 50 PIDs, frames left aside: {} made, {} fed",
+        kib(made - before),
+        kib(resident() - before)
+    );
+}
+
+/// Bytes of memory that are there.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("the kernel tells");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("the kernel tells a number") * 4096
 }
 
 /// The processor time of `work` over all packets.
@@ -142,8 +200,9 @@ fn look(traffic: &[Datagram]) {
 
 /// Datagrams of several inputs in turn, each through its input's own analyser; the processor time a packet. What every
 /// input has to begin with, and a quarter of the traffic, come before the time counts.
-fn analyse(traffic: &[Datagram], inputs: usize) -> (f64, String) {
-    let mut analysers: Vec<Analyser> = (0..inputs).map(|_| Analyser::new(&Settings::default())).collect();
+fn analyse(traffic: &[Datagram], inputs: usize, contents: bool) -> (f64, String) {
+    let settings = Settings { contents, ..Settings::default() };
+    let mut analysers: Vec<Analyser> = (0..inputs).map(|_| Analyser::new(&settings)).collect();
     let mut feed = |traffic: &[Datagram]| {
         let before = processor_ns();
         for round in traffic.chunks_exact(inputs) {

@@ -1,6 +1,7 @@
 //! What the elementary streams carry, as far as it shows without decoding: access units and what is missing between them,
 //! captions, points of random access, splice information. None of it is an indicator.
 
+use super::Settings;
 use super::count::{Observer, Place, Sink};
 use super::pids::{Pids, Roles};
 use super::structure::Structure;
@@ -77,13 +78,14 @@ struct Content {
 
 #[derive(Debug)]
 pub(super) struct Contents {
+    wanted: bool,
     streams: Vec<Content>,
     pub(super) splice: SpliceFigures,
 }
 
 impl Contents {
-    pub(super) fn new() -> Self {
-        Self { streams: Vec::with_capacity(MAX_CONTENTS), splice: SpliceFigures::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { wanted: settings.contents, streams: Vec::with_capacity(MAX_CONTENTS), splice: SpliceFigures::default() }
     }
 
     /// Follows the structure after it changed; a stream that stays what it was keeps its state.
@@ -99,7 +101,7 @@ impl Contents {
         });
         for stream in &structure.streams {
             let roles = &mut pids.entry(stream.pid).roles;
-            if roles.has(Roles::CONTENT) || self.streams.len() == MAX_CONTENTS {
+            if !self.wanted || roles.has(Roles::CONTENT) || self.streams.len() == MAX_CONTENTS {
                 continue;
             }
             let codec = stream.description.codec;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub si_gap: Span,
     /// Unreferenced_PID, table 5.0c 3.4.a: 0.5 s.
     pub unreferenced: Span,
+    /// Whether the contents of pictures and sound are looked at as well, which no indicator needs.
+    pub contents: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +54,7 @@ impl Default for Settings {
             si_other: Span::from_secs(10),
             si_gap: Span::from_millis(25),
             unreferenced: Span::from_millis(500),
+            contents: true,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Watchers {
             eit: EitActualError::new(settings),
             tdt: TdtError::new(settings),
             spacing: Spacing::new(settings.si_gap),
-            contents: Contents::new(),
+            contents: Contents::new(settings),
             ceased: [(Kind::Video, Listed::Never), (Kind::Audio, Listed::Never)],
         }
     }
