@@ -4,6 +4,7 @@
 //! so without the variable nothing is tested here.
 #![allow(clippy::unwrap_used)]
 
+mod align_net;
 mod netns;
 mod scene;
 
@@ -16,7 +17,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use changeover::replay::pcapng::{Header, Writer};
 use changeover::replay::source::Source;
-use changeover::units::BitRate;
+use changeover::switch::align::{Aligner, Relation, Settings};
+use changeover::units::{BitRate, Span};
 use netns::in_netns;
 use scene::{changeover, play};
 use serde_json::Value;
@@ -304,6 +306,51 @@ fn a_switch_adds_no_fault_to_a_real_stream() {
         #[allow(clippy::cast_precision_loss)]
         let (packets, all) = (number(&judged["packets"]) as f64, number(&source["packets"]) as f64);
         assert!(packets >= all * (1.0 - 0.4 / seconds), "{name}: {packets} packets of {all}");
+    }
+}
+
+#[test]
+fn no_stream_is_taken_for_another_and_each_is_found_when_it_comes_later() {
+    let Some((shared, _turn)) = shared() else { return };
+    let read =
+        |name: &str| align_net::Source::file(&std::fs::read(shared.join("streams").join(name)).unwrap()).unwrap();
+    let sources: Vec<_> = STREAMS.iter().map(|(name, _)| (*name, read(name))).collect();
+    let network =
+        |source: &align_net::Source, skew| align_net::Network::new(source.packets.len(), skew).datagrams(&source.times);
+    let window = 100 * align_net::MS;
+    let aligner = || {
+        let span = Span::from_nanos(window);
+        Aligner::new(&Settings { feeds: 2, window: span, capacity: Settings::capacity(span, 100_000_000) })
+    };
+    for (name, first) in &sources {
+        let good = first.packets.iter().filter(|packet| packet[0] == 0x47).count();
+        for (other, second) in &sources {
+            for skew in if name == other { vec![40, -40, 1000] } else { vec![0] } {
+                let skew = skew * align_net::MS;
+                let feeds = [
+                    (first.packets.as_slice(), network(first, skew.min(0).abs())),
+                    (second.packets.as_slice(), network(second, skew.max(0))),
+                ];
+                let output = align_net::run(&mut aligner(), &feeds, i64::MAX / 2);
+                assert_eq!(output.left.len(), good, "{name} and {other}");
+                let relation = output.kinships[1].relation;
+                let case = format!("{name} and {other} at {skew}: {relation:?}");
+                // what is too short, or has no PCR, is not known
+                let is_long = first.times.last().unwrap() - first.times[0] > 1100 * align_net::MS;
+                match relation {
+                    Relation::Identical { skew: found, .. } => {
+                        assert!(name == other && (found - skew).abs() < 30 * align_net::MS, "{case}");
+                    }
+                    Relation::OutOfWindow { skew: found } => assert!(name == other && found > window, "{case}"),
+                    Relation::Locked { .. } => panic!("{case}"),
+                    Relation::Unknown | Relation::Independent => {
+                        assert!(name != other || !is_long || skew > window, "{case}")
+                    }
+                }
+                let is_foreign = |feed: &usize| *feed == 1 && name != other;
+                assert!(!output.left.iter().any(|(feed, ..)| is_foreign(feed)), "{case}");
+            }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Which input feeds the output, and how the cut is made.
 
+pub mod align;
 pub mod cut;
 pub mod policy;

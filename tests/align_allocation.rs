@@ -1,0 +1,79 @@
+//! An aligner allocates nothing once it is made.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+mod align_net;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use align_net::{Chance, MS, Network, Source, aligner};
+use changeover::switch::align::Handle;
+use changeover::synth::Settings;
+use changeover::ts::Packet;
+use changeover::units::Instant;
+
+thread_local! {
+    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Counts what this thread asks for while it is told to.
+struct Counting;
+
+fn count() {
+    ALLOCATIONS.with(|a| a.set(a.get().map(|n| n + 1)));
+}
+
+// SAFETY: every call is handed to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are the system's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promises are the system's.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn nothing_is_allocated_once_it_is_made() {
+    let source = Source::synth(Settings { bit_rate: 4_000_000, ..Settings::default() }, 20_000);
+    let mut chance = Chance(1);
+    let mut networks = [Network::new(20_000, 0), Network::new(20_000, 60 * MS)];
+    let none = vec![false; 20_000];
+    for network in &mut networks {
+        network.lose(&mut chance, 60, true, &none, 1000..20_000);
+    }
+    networks[1].lost[8000..9000].fill(true);
+    let mut arrivals = Vec::new();
+    for (feed, network) in networks.iter().enumerate() {
+        arrivals.extend(network.datagrams(&source.times).into_iter().map(|(at, packets)| (at, feed, packets)));
+    }
+    arrivals.sort_by_key(|(at, ..)| *at);
+    let mut aligner = aligner(2, 100 * MS);
+    ALLOCATIONS.set(Some(0));
+    aligner.follow(Some(0), Instant::ZERO, |_| {});
+    let (mut given, mut back) = (0, 0);
+    for (at, feed, packets) in &arrivals {
+        let at = Instant::from_nanos(*at);
+        for packet in packets {
+            given += 1;
+            let handle = Handle { frame: u32::try_from(*packet).unwrap(), offset: 0 };
+            aligner.packet(*feed, Packet::new(&source.packets[*packet]), handle, at, |_| back += 1);
+        }
+        while aligner.next_due(at, |_| back += 1).is_some() {
+            back += 1;
+        }
+        aligner.kinship(1, at);
+    }
+    aligner.clear(|_| back += 1);
+    let allocations = ALLOCATIONS.take();
+    assert_eq!((allocations, given), (Some(0), back));
+    assert!(aligner.counts(1).matched > 15_000);
+}
