@@ -83,6 +83,8 @@ channels:
       pcr_discontinuity_indicator_error: {{raise: {{above: 0, within: 500ms}}, clear: {{for: 500ms}}}}
       pts_error: {{clear: {{for: 500ms}}}}
       rtp_loss: {{raise: {{above: 0, within: 500ms}}, clear: {{for: 500ms}}}}
+      video_pid_absent: {{clear: {{for: 500ms}}}}
+      audio_pid_absent: {{clear: {{for: 500ms}}}}
     outputs:
       - {{url: \"rtp://{output}\", interface: 127.0.0.1, ttl: 1}}
 "
