@@ -62,7 +62,7 @@ const STREAMS: [(&str, Counts); 20] = [
         ],
     ),
     ("mpeg-ts-analyzer/sample_192byte.m2ts", &[("pcr_repetition_error", 1)]),
-    // Its first two SDTs are 19 ms apart.
+    // Its first two SDTs are 19 ms apart by the rate of its first PCRs, before which they come.
     ("shaka-player/muxed-ac3-h264_concat6.ts", &[("sdt_actual_error", 1)]),
     ("shaka-player/opus-h264_file1.ts", &[]),
     // Its SDT announces events of which none comes.
