@@ -1,45 +1,15 @@
 //! An aligner allocates nothing once it is made.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
 mod align_net;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use align_net::{Chance, MS, Network, Source, aligner};
 use changeover::switch::align::Handle;
 use changeover::synth::Settings;
 use changeover::ts::Packet;
 use changeover::units::Instant;
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// Counts what this thread asks for while it is told to.
-struct Counting;
-
-fn count() {
-    ALLOCATIONS.with(|a| a.set(a.get().map(|n| n + 1)));
-}
-
-// SAFETY: every call is handed to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::ALLOCATIONS;
 
 #[test]
 fn nothing_is_allocated_once_it_is_made() {

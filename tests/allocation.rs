@@ -1,12 +1,11 @@
 //! The shard's side allocates nothing once it has started: ten seconds of traffic with switches in it, through the engine in
 //! its own time and through a live shard.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "traffic has a pace")]
 
 mod common;
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::UdpSocket;
 use std::thread;
 use std::time::{self, Duration};
@@ -21,41 +20,7 @@ use changeover::synth::Settings;
 use changeover::units::{InputId, Instant, Pid, Span, Ticks27M};
 
 use common::Source;
-
-thread_local! {
-    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-/// Counts what this thread asks for while it is told to.
-struct Counting;
-
-fn count() {
-    ALLOCATIONS.with(|a| a.set(a.get().map(|n| n + 1)));
-}
-
-// SAFETY: every call is handed to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::ALLOCATIONS;
 
 /// One channel of two inputs that is quick to leave the first and quick to return.
 fn setup() -> Setup {

@@ -239,6 +239,6 @@ pub(super) fn analysis(owner: &Table<'_>, start: tr101290::Settings, report: &mu
         si_other: limit("si_other", start.si_other),
         unreferenced: limit("unreferenced", start.unreferenced),
         si_gap,
-        contents: start.contents,
+        ..start
     }
 }

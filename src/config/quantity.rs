@@ -9,7 +9,7 @@ use crate::units::{BitRate, Pid, Span};
 /// One unit: its name and how many of the base unit it is.
 type Unit = (&'static str, u128);
 
-const SPANS: &[Unit] = &[("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
+const SPANS: &[Unit] = &[("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
 const RATES: &[Unit] = &[("kb/s", 1_000), ("Mb/s", 1_000_000)];
 const SIZES: &[Unit] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 

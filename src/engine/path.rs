@@ -15,7 +15,8 @@ use crate::ts::{Outline, PACKET_SIZE, Packet};
 use crate::units::{BitRate, Instant, Span};
 
 /// The size of a packet in bytes, for sums.
-const PACKET_BYTES: u32 = 188;
+#[allow(clippy::cast_possible_truncation, reason = "188")]
+const PACKET_BYTES: u32 = PACKET_SIZE as u32;
 /// The most packets that one frame can hold.
 const MOST: usize = FRAME_SIZE / PACKET_SIZE;
 

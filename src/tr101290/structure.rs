@@ -26,8 +26,8 @@ pub(super) mod table {
     pub(in super::super) const PMT: u8 = 0x02;
     pub(in super::super) const NIT_ACTUAL: u8 = 0x40;
     pub(in super::super) const NIT_OTHER: u8 = 0x41;
-    pub(in super::super) const SDT_ACTUAL: u8 = 0x42;
-    pub(in super::super) const SDT_OTHER: u8 = 0x46;
+    pub(in super::super) const SDT_ACTUAL: u8 = crate::ts::sdt::ACTUAL;
+    pub(in super::super) const SDT_OTHER: u8 = crate::ts::sdt::OTHER;
     pub(in super::super) const BAT: u8 = 0x4A;
     pub(in super::super) const EIT_ACTUAL: u8 = 0x4E;
     pub(in super::super) const EIT_OTHER: u8 = 0x4F;

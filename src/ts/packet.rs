@@ -1,5 +1,6 @@
 //! One transport packet: ISO/IEC 13818-1 2.4.3.2 to 2.4.3.5.
 
+use super::pes::has_header;
 use crate::units::{Pid, Ticks27M};
 
 /// The size of a packet in bytes.
@@ -123,9 +124,7 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn starts_with_pts(self) -> bool {
         let &[0, 0, 1, stream_id, _, _, a, b, ..] = self.payload() else { return false };
-        // program_stream_map, padding, private_stream_2, ECM, EMM, DSMCC, H.222.1 type E and directory have no header
-        let plain = !matches!(stream_id, 0xBC | 0xBE | 0xBF | 0xF0 | 0xF1 | 0xF2 | 0xF8 | 0xFF);
-        self.payload_unit_start_indicator() && plain && a & 0xC0 == 0x80 && b & 0x80 != 0
+        self.payload_unit_start_indicator() && has_header(stream_id) && a & 0xC0 == 0x80 && b & 0x80 != 0
     }
 
     /// A number made of every byte but those of a PCR, so that two occurrences of one packet (2.4.3.3: a duplicate

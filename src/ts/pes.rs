@@ -69,7 +69,7 @@ fn stamp(bytes: &[u8]) -> Option<Pts90k> {
 
 /// Whether a PES packet with this stream_id has more of a head than its length: not program_stream_map, padding,
 /// private_stream_2, ECM, EMM, DSMCC, H.222.1 type E and program_stream_directory.
-const fn has_header(stream_id: u8) -> bool {
+pub(super) const fn has_header(stream_id: u8) -> bool {
     !matches!(stream_id, 0xBC | 0xBE | 0xBF | 0xF0 | 0xF1 | 0xF2 | 0xF8 | 0xFF)
 }
 

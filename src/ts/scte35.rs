@@ -2,8 +2,7 @@
 
 mod words;
 
-use mpeg2ts_reader::mpegts_crc;
-
+use super::crc32;
 use super::section::Section;
 use crate::units::Pts90k;
 
@@ -169,7 +168,7 @@ pub fn move_pts(bytes: &mut [u8], ticks_90k: i64) -> bool {
     let [_, _, _, high, rest @ ..] = moved.to_be_bytes();
     *flags = *flags & 0xFE | high;
     low.copy_from_slice(&rest);
-    *crc = mpegts_crc::sum32(body).to_be_bytes();
+    *crc = crc32(body).to_be_bytes();
     true
 }
 
@@ -321,7 +320,7 @@ mod tests {
 
     fn seal(section: &mut [u8]) {
         let (body, crc) = section.split_last_chunk_mut::<4>().unwrap();
-        *crc = mpegts_crc::sum32(body).to_be_bytes();
+        *crc = crc32(body).to_be_bytes();
     }
 
     fn read(bytes: &[u8]) -> Option<SpliceInfo> {
