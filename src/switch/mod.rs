@@ -3,3 +3,7 @@
 pub mod align;
 pub mod cut;
 pub mod policy;
+mod store;
+
+pub use align::Handle;
+pub use store::Store;
