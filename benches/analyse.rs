@@ -13,7 +13,7 @@ use std::mem::zeroed;
 use std::path::Path;
 use std::time::Duration;
 
-use changeover::engine::{ChannelSetup, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Slot};
+use changeover::engine::{ChannelSetup, Engine, Frames, HeapFrames, InputSetup, Setup, Slot};
 use changeover::health::{Limits, Profile};
 use changeover::replay::source::Source;
 use changeover::switch::policy::Settings as Policy;
@@ -127,7 +127,7 @@ fn memory() {
         inputs: vec![input(), input()],
         policy: Policy::default(),
         delay: Span::ZERO,
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     };
     let setup = Setup { channels: (0..INPUTS / 2).map(|_| channel()).collect() };
     let wanted = Engine::new(&setup, Instant::ZERO).frames_wanted();

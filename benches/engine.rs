@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use changeover::engine::{ChannelSetup, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup};
+use changeover::engine::{ChannelSetup, Engine, Frames, HeapFrames, InputSetup, Setup};
 use changeover::health::{Limits, Profile};
 use changeover::switch::policy::Settings as Policy;
 use changeover::synth::{Feed, Settings};
@@ -42,7 +42,7 @@ fn setup(channels: usize, delay: Span) -> Setup {
         inputs: vec![input(100), input(50)],
         policy: Policy::default(),
         delay,
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     };
     Setup { channels: (0..channels).map(|_| channel()).collect() }
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use changeover::config::{InputPlan, Interface, OutputPlan};
-use changeover::engine::{ChannelSetup, GatherSetup, InputSetup, Setup};
+use changeover::engine::{ChannelSetup, InputSetup, Setup};
 use changeover::plane::{PlaneSnapshot, Shard, ShardHandle, ShardSetup};
 use changeover::switch::policy;
 use changeover::units::Span;
@@ -224,7 +224,7 @@ fn run_plane(outputs: &[SocketAddr], delay: Span) -> Turn {
         inputs: vec![InputSetup::default(); 2],
         policy: policy::Settings::default(),
         delay,
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     };
     let input = |address: SocketAddr| InputPlan {
         name: "in".to_owned(),

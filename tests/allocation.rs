@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{self, Duration};
 
 use changeover::config::{InputPlan, OutputPlan};
-use changeover::engine::{ChannelSetup, Command, Engine, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
+use changeover::engine::{ChannelSetup, Command, Engine, Frames, HeapFrames, InputSetup, Setup, Snapshot};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::measure::{Accuracy, Arrivals, Clock, Rates};
 use changeover::plane::{self, Shard, ShardSetup};
@@ -34,7 +34,7 @@ fn setup() -> Setup {
         inputs: vec![input(2), input(1)],
         policy,
         delay: Span::from_millis(100),
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     };
     Setup { channels: vec![channel] }
 }

@@ -54,7 +54,7 @@ fn the_defaults_are_what_the_manual_says() {
     let channel = &plan.channels[0];
     assert_eq!(plan.api, Some("127.0.0.1:8080".parse().unwrap()));
     assert!(!plan.node.name.is_empty());
-    assert_eq!(channel.mode, Mode::Auto);
+    assert_eq!(channel.setup.mode, Mode::Auto);
     assert_eq!(channel.setup.delay, Span::from_millis(100));
     assert_eq!(channel.setup.policy, Default::default());
     assert_eq!((channel.setup.gather.packets, channel.setup.gather.hold), (7, Span::from_millis(10)));
@@ -128,7 +128,7 @@ channels:
     let plan = plan(text);
     assert_eq!((plan.node.name.as_str(), plan.node.domain.as_deref(), plan.api), ("rack-12", Some("north"), None));
     let channel = &plan.channels[0];
-    assert_eq!(channel.mode, Mode::Cut);
+    assert_eq!(channel.setup.mode, Mode::Cut);
     let policy = channel.setup.policy;
     assert_eq!((policy.order, policy.failback, policy.dwell), (Order::Random, Failback::Manual, Span::from_secs(3)));
     assert_eq!((policy.max_per_minute, policy.on_loss), (0, LossAction::Mute));

@@ -5,8 +5,8 @@ mod common;
 
 use changeover::engine::{ChannelSetup, Command, GatherSetup, InputSetup, Kind, Reason, Setup, Switch, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
-use changeover::switch::policy;
-use changeover::synth::Settings;
+use changeover::switch::policy::{self, Mode};
+use changeover::synth::{Feed, Settings};
 use changeover::tr101290::Indicator;
 use changeover::units::{ChannelId, InputId, Instant, Span};
 
@@ -25,6 +25,7 @@ fn setup(delay: Span, main: InputSetup) -> Setup {
         policy: policy::Settings::default(),
         delay,
         gather: GatherSetup { ssrc: 0x1234_5678, ..GatherSetup::default() },
+        ..ChannelSetup::default()
     };
     Setup { channels: vec![channel] }
 }
@@ -77,6 +78,12 @@ impl Scene {
     }
 }
 
+/// The first packets of the programme that both feeds bring.
+fn source(packets: usize) -> Vec<[u8; 188]> {
+    let mut feed = Feed::new(Settings::default());
+    (0..packets).map(|_| feed.next_packet().bytes).collect()
+}
+
 const FINE: fn(Instant, &mut Vec<u8>) -> bool = |_, _| true;
 const SILENT: fn(Instant, &mut Vec<u8>) -> bool = |_, _| false;
 
@@ -100,20 +107,30 @@ fn a_single_feed_passes_through_byte_for_byte() {
 
 #[test]
 fn a_silent_main_is_left_at_its_limit_and_returned_to() {
-    for delay in [Span::ZERO, Span::from_millis(100)] {
-        let mut scene = Scene::new(&setup(delay, input(100)));
+    for (delay, mode) in [(0, Mode::Cut), (100, Mode::Cut), (100, Mode::Auto)] {
+        let mut setup = setup(Span::from_millis(delay), input(100));
+        setup.channels[0].mode = mode;
+        let mut scene = Scene::new(&setup);
         scene.run(ms(2_000), FINE);
         let last = scene.rig.snapshot().inputs[0].last_arrival.unwrap();
         scene.run(ms(4_000), SILENT);
         scene.run(ms(25_000), FINE);
         let switches = scene.switches();
         let [_, (left, away), (returned, back)] = switches[..] else { panic!("{switches:?}") };
-        assert_eq!((away.from, away.to, away.kind), (Some(InputId(MAIN)), InputId(BACKUP), Kind::Cut));
+        let kind = if mode == Mode::Cut { Kind::Cut } else { Kind::Identical };
+        assert_eq!((away.from, away.to, away.kind), (Some(InputId(MAIN)), InputId(BACKUP), kind));
         assert_eq!(away.reason, Reason::Unhealthy(Criterion::InputLoss));
         assert!(!away.planned && back.planned);
         assert_eq!(away.decided, last + Span::from_millis(200), "at its limit, not later");
         assert!(left.since(away.decided) <= Span::from_millis(5), "{left:?}");
-        assert!(away.gap <= Span::from_millis(205) && away.gap >= Span::from_millis(90));
+        if mode == Mode::Cut {
+            assert!(away.gap <= Span::from_millis(205) && away.gap >= Span::from_millis(90));
+        } else {
+            assert!(away.gap <= Span::from_millis(3), "no longer than from one datagram to the next: {:?}", away.gap);
+            assert_eq!((away.lost, away.repeated, back.lost, back.repeated), (Some(0), Some(0), Some(0), Some(0)));
+            let packets = scene.rig.packets();
+            assert_eq!(source(packets.len()), packets, "the source, byte for byte, as if nothing had happened");
+        }
         assert_eq!(back.reason, Reason::Failback);
         // it comes back at 4 s, is well again 5 s later, and healthy for 10 s then
         assert!(returned >= ms(19_000) && returned <= ms(19_050), "{returned:?}");

@@ -4,9 +4,8 @@
 mod common;
 mod plant;
 
-use changeover::engine::{ChannelSetup, GatherSetup, InputSetup, Setup, What};
+use changeover::engine::{ChannelSetup, InputSetup, Setup, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
-use changeover::switch::policy;
 use changeover::synth::Settings;
 use changeover::units::{BitRate, Instant, Pid, Span};
 
@@ -26,9 +25,7 @@ impl Scene {
         limits.set(criterion, Some(Limit { raise, clear: Span::from_secs(1), scope }));
         let channel = ChannelSetup {
             inputs: vec![InputSetup { limits, ..InputSetup::default() }],
-            policy: policy::Settings::default(),
-            delay: Span::ZERO,
-            gather: GatherSetup::default(),
+            ..ChannelSetup::default()
         };
         let mut source = Source::new(settings, Span::ZERO);
         let next = source.next_datagram();

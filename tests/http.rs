@@ -11,10 +11,9 @@ use changeover::control::http;
 use changeover::control::listen::{Limits, serve};
 use changeover::control::rack::{Crossings, Rack};
 use changeover::control::shards::spread;
-use changeover::engine::{self, ChannelSetup, ChannelSnapshot, GatherSetup, InputSetup, InputSnapshot, InputState};
+use changeover::engine::{self, ChannelSetup, ChannelSnapshot, InputSetup, InputSnapshot, InputState};
 use changeover::plane::{Command, Full, OutputFigures, PlaneSnapshot, SocketFigures};
-use changeover::switch::policy::{Mode, Settings};
-use changeover::units::{BitRate, ChannelId, InputId, Span};
+use changeover::units::{BitRate, ChannelId, InputId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -84,12 +83,9 @@ fn channel(name: &str, port: u16) -> ChannelPlan {
             ttl: 16,
             dscp: 34,
         }],
-        mode: Mode::default(),
         setup: ChannelSetup {
             inputs: vec![InputSetup::default(); 2],
-            policy: Settings::default(),
-            delay: Span::ZERO,
-            gather: GatherSetup::default(),
+            ..ChannelSetup::default()
         },
     }
 }

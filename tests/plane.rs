@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use changeover::config::{InputPlan, Interface, OutputPlan};
-use changeover::engine::{self, ChannelSetup, GatherSetup, InputSetup};
+use changeover::engine::{self, ChannelSetup, InputSetup};
 use changeover::plane::{
     Change, Command, Interfaces, OpenError, OutputSocket, PlaneSnapshot, Reason, Receiver, Retired, Sender, Shard,
     ShardHandle, ShardSetup, Watch,
@@ -106,9 +106,7 @@ const TWO_LINKS: &str = "
 fn channel(inputs: usize) -> ChannelSetup {
     ChannelSetup {
         inputs: vec![InputSetup::default(); inputs],
-        policy: changeover::switch::policy::Settings::default(),
-        delay: Span::ZERO,
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use changeover::config::{ChannelPlan, InputPlan, NodePlan, OutputPlan, Plan};
-use changeover::engine::{ChannelSetup, FRAME_SIZE, GatherSetup, InputSetup};
+use changeover::engine::{ChannelSetup, FRAME_SIZE, InputSetup};
 use changeover::replay::capture::Capture;
 use changeover::replay::pcapng::{Header, Writer};
 use changeover::replay::{ReplayError, Summary, replay};
@@ -52,12 +52,11 @@ fn plan(channels: &[Channel<'_>]) -> Plan {
                 dscp: 34,
             })
             .collect(),
-        mode: policy::Mode::Auto,
         setup: ChannelSetup {
             inputs: inputs.iter().map(|_| InputSetup::default()).collect(),
             policy: policy::Settings::default(),
             delay: Span::from_millis(100),
-            gather: GatherSetup::default(),
+            ..ChannelSetup::default()
         },
     };
     Plan { node: NodePlan::default(), api: None, channels: channels.iter().map(channel).collect() }

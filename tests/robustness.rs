@@ -30,7 +30,7 @@ fn datagrams() -> Vec<Vec<u8>> {
 fn one_input() -> Setup {
     let inputs = vec![InputSetup::default()];
     let gather = GatherSetup::default();
-    Setup { channels: vec![ChannelSetup { inputs, policy: Policy::default(), delay: Span::from_millis(1), gather }] }
+    Setup { channels: vec![ChannelSetup { inputs, policy: Policy::default(), delay: Span::from_millis(1), gather, ..ChannelSetup::default() }] }
 }
 
 fn packets_of(bytes: &[u8], framing: Framing) -> Vec<&[u8; 188]> {
@@ -250,6 +250,7 @@ impl Scene {
             policy,
             delay: [Span::ZERO, Span::from_millis(30), Span::from_millis(100)][random.below(3) as usize],
             gather: GatherSetup { packets: 1 + random.below(7) as u8, ..GatherSetup::default() },
+            ..ChannelSetup::default()
         };
         let rig = Rig::new(&Setup { channels: vec![channel] });
         let lines = (0..INPUTS).map(|input| Line::new(input, &mut random)).collect();

@@ -44,8 +44,8 @@ impl Channel {
         let (inputs, setups): (Vec<InputPlan>, Vec<InputSetup>) =
             self.inputs.into_iter().map(|input| (input.plan, input.setup)).unzip();
         let outputs: Vec<OutputPlan> = self.outputs.into_iter().map(|output| output.plan).collect();
-        let setup = ChannelSetup { inputs: setups, policy: self.rules.policy, delay: self.rules.delay, gather };
-        Some(ChannelPlan { name, inputs, outputs, mode: self.rules.mode, setup })
+        let setup = ChannelSetup { inputs: setups, policy: self.rules.policy, delay: self.rules.delay, mode: self.rules.mode, gather };
+        Some(ChannelPlan { name, inputs, outputs, setup })
     }
 }
 

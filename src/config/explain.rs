@@ -37,7 +37,7 @@ fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
 fn write_channel(out: &mut String, channel: &ChannelPlan) -> fmt::Result {
     let setup = &channel.setup;
     writeln!(out, "\nchannel {}", channel.name)?;
-    let mode = match channel.mode {
+    let mode = match channel.setup.mode {
         Mode::Auto => "auto",
         Mode::Merge => "merge",
         Mode::Splice => "splice",

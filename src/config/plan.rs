@@ -5,7 +5,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::engine::{ChannelSetup, Setup};
-use crate::switch::policy::Mode;
 
 /// All that one appliance runs.
 #[derive(Clone, Debug)]
@@ -36,8 +35,6 @@ pub struct ChannelPlan {
     pub inputs: Vec<InputPlan>,
     /// Where its output goes, at least one.
     pub outputs: Vec<OutputPlan>,
-    /// The best kind of switch that is allowed.
-    pub mode: Mode,
     /// What the engine is told.
     pub setup: ChannelSetup,
 }

@@ -1,6 +1,6 @@
 //! What the engines tell, in the log: in words, and with the line of the journal beside them.
 
-use crate::engine::{Event, Kind, Reason, Setting, Switch, What};
+use crate::engine::{Event, Reason, Setting, Switch, What};
 use crate::health::{Criterion, Measure};
 use crate::replay::journal::{Line, Names, TimeBase};
 use crate::units::Ticks27M;
@@ -109,9 +109,7 @@ fn switched(names: &Names, switch: &Switch) -> String {
         Reason::Take => "which was taken".to_owned(),
         Reason::Disabled => "because the other was disabled".to_owned(),
     };
-    let kind = match switch.kind {
-        Kind::Cut => "cut",
-    };
+    let kind = switch.kind.name();
     let count = |count: Option<u32>| count.map_or_else(|| "unknown".to_owned(), |count| count.to_string());
     format!(
         "on air {way}, {why} ({kind}, packets lost {}, repeated {}, gap {:.1} ms)",
@@ -124,7 +122,7 @@ fn switched(names: &Names, switch: &Switch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::MAX_INPUTS;
+    use crate::engine::{Kind, MAX_INPUTS};
     use crate::units::{ChannelId, InputId, Instant, Span};
 
     fn names() -> Names {

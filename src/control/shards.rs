@@ -95,7 +95,6 @@ const MOST_CPUS: usize = 4096;
 mod tests {
     use super::*;
     use crate::engine::ChannelSetup;
-    use crate::switch::policy::Mode;
 
     fn plan(inputs: &[usize]) -> Plan {
         let channels = inputs
@@ -115,12 +114,9 @@ mod tests {
                     })
                     .collect(),
                 outputs: Vec::new(),
-                mode: Mode::default(),
                 setup: ChannelSetup {
                     inputs: vec![crate::engine::InputSetup::default(); count],
-                    policy: Default::default(),
-                    delay: Default::default(),
-                    gather: Default::default(),
+                    ..ChannelSetup::default()
                 },
             })
             .collect();

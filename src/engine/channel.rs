@@ -3,13 +3,15 @@
 use core::ops::Range;
 
 use super::event::{Event, InputState, Kind, Switch, What};
+use super::flow::Flow;
 use super::gather::Gather;
 use super::outbox::Outbox;
 use super::path::Path;
 use super::setup::{ChannelSetup, MAX_INPUTS};
-use super::slots::{Frames, Slots};
+use super::slots::{Frames, Slot, Slots};
 use super::snapshot::ChannelSnapshot;
 use crate::health::{Change, Criterion, CriterionSet};
+use crate::switch::align::Leaving;
 use crate::switch::cut::Cut;
 use crate::switch::policy::{Candidate, Chooser, Decision, Why};
 use crate::units::{ChannelId, InputId, Instant};
@@ -21,6 +23,7 @@ use super::Events;
 struct Pending {
     from: Option<InputId>,
     why: Why,
+    kind: Kind,
     decided: Instant,
 }
 
@@ -31,6 +34,7 @@ pub(super) struct Channel {
     pub(super) inputs: Range<usize>,
     pub(super) chooser: Chooser,
     cut: Cut,
+    pub(super) flow: Flow,
     pub(super) gather: Gather,
     pending: Option<Pending>,
     muted: bool,
@@ -47,6 +51,7 @@ impl Channel {
             inputs,
             chooser: Chooser::new(&setup.policy, u64::from(setup.gather.ssrc), now),
             cut: Cut::default(),
+            flow: Flow::new(setup),
             gather: Gather::new(&setup.gather, id),
             pending: None,
             muted: false,
@@ -71,8 +76,14 @@ impl Channel {
         events.push(Event { at, channel: self.id, what });
     }
 
-    /// Tells what changed in the inputs' health and decides what follows from it. True where another input is on air.
-    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) -> bool {
+    /// When something leaves though nothing comes.
+    #[inline]
+    pub(super) fn deadline(&self) -> Instant {
+        self.gather.deadline().min(self.flow.deadline(self.chooser.active()))
+    }
+
+    /// Tells what changed in the inputs' health and decides what follows from it.
+    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) {
         let mut candidates = [Candidate {
             priority: 0,
             enabled: false,
@@ -101,7 +112,7 @@ impl Channel {
         let before = self.chooser.active();
         let decision = self.chooser.decide(at, &candidates[..self.inputs.len()]);
         if let Some(decision) = decision {
-            self.begin(decision, before, at, paths, slots);
+            self.begin(decision, before, at, slots);
         }
         let muted = self.chooser.is_muted(at);
         if muted != self.muted {
@@ -110,18 +121,20 @@ impl Channel {
             self.cut.cut();
             self.event(at, if muted { What::Muted } else { What::Unmuted }, events);
         }
-        decision.is_some()
     }
 
-    fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, paths: &mut [Path], slots: &mut Slots) {
+    fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, slots: &mut Slots) {
+        let seamless = self.flow.follow(to.to, at, slots);
         // a switch that another overtook before its first packet left never was one
-        let from = match self.pending {
-            Some(pending) => pending.from,
-            None => from.map(|place| self.input(place)),
+        let (from, kind) = match self.pending {
+            Some(pending) => (pending.from, pending.kind),
+            None => (from.map(|place| self.input(place)), Kind::Identical),
         };
-        self.pending = Some(Pending { from, why: to.why, decided: at });
-        self.cut.cut();
-        paths[self.inputs.start + to.to].expire(at, false, slots);
+        let kind = if seamless { kind } else { Kind::Cut };
+        self.pending = Some(Pending { from, why: to.why, kind, decided: at });
+        if !seamless {
+            self.cut.cut();
+        }
     }
 
     /// Sends what is due at `now` of the input on air, as far as the outbox has room.
@@ -135,35 +148,51 @@ impl Channel {
         outbox: &mut Outbox,
         events: &mut Events,
     ) {
-        let Some(active) = self.active() else { return };
+        let Some(active) = self.chooser.active() else { return };
         while outbox.has_room() {
-            let Some(packets) = paths[active].next_due(now) else { return };
+            let Some(leaving) = self.flow.next_due(active, now, slots) else { return };
+            let slot = Slot(leaving.handle.frame);
             if !self.muted {
-                for (offset, outline) in packets.outlines() {
-                    if !outline.is_synchronised() {
-                        self.unsynchronised += 1;
-                        continue;
-                    }
-                    if self.pending.is_some() {
-                        self.complete(now, paths, events);
-                    }
-                    let counter = self.cut.counter(outline);
-                    if counter != outline.continuity_counter() || outline.has_pcr() {
-                        let frame = frames.frame_mut(packets.slot);
-                        let bytes = frame.get_mut(usize::from(offset)..).and_then(|rest| rest.first_chunk_mut());
-                        let step = bytes.and_then(|bytes| self.cut.restamp(bytes, counter));
-                        if let Some(step) = step {
-                            let input = self.input(active - self.inputs.start);
-                            self.event(now, What::ClockStep { input, pid: step.pid, ticks: step.ticks }, events);
-                        }
-                    }
-                    self.gather.push(packets.slot, offset, now, slots, outbox);
-                    self.packets += 1;
-                    self.last_packet = Some(now);
-                }
+                self.send(leaving, now, frames, paths, slots, outbox, events);
             }
-            slots.release(packets.slot);
+            slots.release(slot);
         }
+    }
+
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "the parts of an engine")]
+    fn send<F: Frames>(
+        &mut self,
+        leaving: Leaving,
+        now: Instant,
+        frames: &mut F,
+        paths: &[Path],
+        slots: &mut Slots,
+        outbox: &mut Outbox,
+        events: &mut Events,
+    ) {
+        let Leaving { handle, outline, feed, alone: _ } = leaving;
+        if !outline.is_synchronised() {
+            self.unsynchronised += 1;
+            return;
+        }
+        if self.pending.is_some() {
+            self.complete(now, paths, events);
+        }
+        let slot = Slot(handle.frame);
+        let counter = self.cut.counter(outline);
+        if counter != outline.continuity_counter() || outline.has_pcr() {
+            let frame = frames.frame_mut(slot);
+            let bytes = frame.get_mut(usize::from(handle.offset)..).and_then(|rest| rest.first_chunk_mut());
+            let step = bytes.and_then(|bytes| self.cut.restamp(bytes, counter));
+            if let Some(step) = step {
+                let what = What::ClockStep { input: self.input(feed), pid: step.pid, ticks: step.ticks };
+                self.event(now, what, events);
+            }
+        }
+        self.gather.push(slot, handle.offset, now, slots, outbox);
+        self.packets += 1;
+        self.last_packet = Some(now);
     }
 
     /// The first packet of the new input leaves: now it is known what the switch cost.
@@ -175,6 +204,7 @@ impl Channel {
             return;
         }
         self.switches += 1;
+        let seamless = pending.kind == Kind::Identical;
         let mut states = [None; MAX_INPUTS];
         for (place, state) in (0..self.inputs.len()).zip(&mut states) {
             *state = Some(self.state(place, paths));
@@ -183,11 +213,11 @@ impl Channel {
             from: pending.from,
             to,
             reason: pending.why,
-            kind: Kind::Cut,
+            kind: pending.kind,
             planned: pending.why.is_planned(),
             decided: pending.decided,
-            lost: None,
-            repeated: None,
+            lost: seamless.then_some(0),
+            repeated: seamless.then_some(0),
             gap: now.since(self.last_packet.unwrap_or(now)),
             states,
         };

@@ -107,6 +107,8 @@ pub struct Switch {
 /// How a cut was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Both inputs have the same packets: the output goes on with exactly the next one.
+    Identical,
     /// At a TS packet boundary, the continuity counters carried on, a step of the PCR signalled.
     Cut,
 }
@@ -115,6 +117,7 @@ impl Kind {
     /// The name in the journal.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Identical => "identical",
             Self::Cut => "cut",
         }
     }

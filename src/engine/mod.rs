@@ -7,9 +7,13 @@
 mod agenda;
 mod channel;
 mod event;
+mod flow;
 mod gather;
+mod joint;
+mod line;
 mod meter;
 mod outbox;
+mod packets;
 mod path;
 mod setup;
 mod slots;
@@ -30,6 +34,7 @@ use crate::units::{ChannelId, InputId, Instant, Span};
 
 use agenda::Agenda;
 use channel::Channel;
+use flow::Flow;
 use path::Path;
 
 /// Output datagrams that can wait to be sent.
@@ -84,13 +89,13 @@ impl Engine {
         for (i, channel) in setup.channels.iter().enumerate() {
             let first = paths.len();
             let inputs = channel.inputs.iter().take(MAX_INPUTS);
-            paths.extend(inputs.map(|input| Path::new(input, channel.delay, now)));
+            paths.extend(inputs.enumerate().map(|(place, input)| Path::new(input, place, now)));
             channel_of.resize(paths.len(), i);
             let id = ChannelId(u16::try_from(i).unwrap_or(u16::MAX));
             channels.push(Channel::new(channel, id, first..paths.len(), now));
         }
-        let inputs = setup.channels.iter().flat_map(|c| &c.inputs);
-        let held: usize = inputs.map(|input| input.capacity + usize::from(WINDOW)).sum();
+        let held = setup.channels.iter().map(|c| Flow::frames(c) + c.inputs.len() * usize::from(WINDOW));
+        let held: usize = held.sum();
         let frames = held + (OUTBOX + channels.len()) * MAX_PACKETS + RECEIVING;
         Self {
             slots: Slots::new(u32::try_from(frames).unwrap_or(u32::MAX)),
@@ -131,7 +136,8 @@ impl Engine {
             return;
         };
         self.now = self.now.max(at);
-        path.receive(frames, slot, len, at, &mut self.slots);
+        let flow = &mut self.channels[self.channel_of[i]].flow;
+        path.receive(frames, slot, len, at, &mut self.slots, flow);
         self.after(i, frames, at);
     }
 
@@ -142,24 +148,21 @@ impl Engine {
         if self.paths[i].arrived || self.paths[i].judge.has_changes() {
             self.settle(c, at);
         }
-        let active = self.channels[c].active();
-        if active == Some(i) {
+        self.refresh_input(i);
+        let channel = &mut self.channels[c];
+        if channel.active() != Some(i) {
+            channel.flow.expire(i - channel.inputs.start, at, true, &mut self.slots);
+        }
+        if channel.deadline() <= at {
             self.release(c, frames, at);
         } else {
-            self.paths[i].expire(at, true, &mut self.slots);
-            self.refresh_input(i);
+            self.refresh_channel(c);
         }
     }
 
     fn settle(&mut self, c: usize, at: Instant) {
-        let before = self.channels[c].active();
-        let changed = self.channels[c].settle(at, &mut self.paths, &mut self.slots, &mut self.events);
+        self.channels[c].settle(at, &mut self.paths, &mut self.slots, &mut self.events);
         self.refresh_channel(c);
-        if changed {
-            for i in before.into_iter().chain(self.channels[c].active()) {
-                self.refresh_input(i);
-            }
-        }
     }
 
     #[inline]
@@ -167,24 +170,18 @@ impl Engine {
         let channel = &mut self.channels[c];
         let (paths, slots) = (&mut self.paths, &mut self.slots);
         channel.release(at, frames, paths, slots, &mut self.outbox, &mut self.events);
-        let active = channel.active();
         self.refresh_channel(c);
-        if let Some(i) = active {
-            self.refresh_input(i);
-        }
     }
 
     #[inline]
     fn refresh_input(&mut self, i: usize) {
-        let path = &self.paths[i];
-        let line = if self.channels[self.channel_of[i]].active() == Some(i) { path.line_due() } else { Instant::NEVER };
-        self.input_due.set(i, path.deadline().min(line));
+        self.input_due.set(i, self.paths[i].deadline());
     }
 
     #[inline]
     fn refresh_channel(&mut self, c: usize) {
         let channel = &self.channels[c];
-        self.channel_due.set(c, channel.chooser.deadline().min(channel.gather.deadline()));
+        self.channel_due.set(c, channel.chooser.deadline().min(channel.deadline()));
     }
 
     /// When [`Engine::advance`] has something to do, [`Instant::NEVER`] if only a datagram can change anything.
@@ -212,7 +209,8 @@ impl Engine {
                 }
             } else {
                 let i = self.input_due.first();
-                self.paths[i].advance(frames, at, &mut self.slots);
+                let flow = &mut self.channels[self.channel_of[i]].flow;
+                self.paths[i].advance(frames, at, &mut self.slots, flow);
                 self.after(i, frames, at);
                 if self.input_due.due(i) <= due && self.outbox.has_room() {
                     debug_assert!(false, "the input {i} met its deadline and has it still");
@@ -328,7 +326,9 @@ impl Engine {
         for (channel, into) in self.channels.iter().zip(&mut snapshot.channels) {
             channel.fill(into);
             for place in 0..channel.inputs.len() {
-                snapshot.inputs[channel.inputs.start + place].state = channel.state(place, &self.paths);
+                let input = &mut snapshot.inputs[channel.inputs.start + place];
+                input.state = channel.state(place, &self.paths);
+                channel.flow.fill(place, input, self.now);
             }
         }
     }

@@ -1,63 +1,22 @@
-//! One input, from the datagram to the delay line.
+//! One input, from the datagram to the packets in their order.
 
-use std::collections::VecDeque;
-
+use super::flow::Flow;
 use super::meter::Meter;
+use super::packets::{Packets, packet_at};
 use super::setup::InputSetup;
-use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
+use super::slots::{Frames, Slot, Slots};
 use super::snapshot::{InputFigures, InputSnapshot};
 use crate::health::{Change, Criterion, Evidence, Judge, Limits, Raise};
 use crate::measure::{Arrivals, Rates, arrivals};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator, Place};
 use crate::transport::{self, Figures, Framing, Reorder, Verdict};
-use crate::ts::{Outline, PACKET_SIZE, Packet};
+use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, Instant, Span};
 
 /// The size of a packet in bytes, for sums.
 #[allow(clippy::cast_possible_truncation, reason = "188")]
 const PACKET_BYTES: u32 = PACKET_SIZE as u32;
-/// The most packets that one frame can hold.
-const MOST: usize = FRAME_SIZE / PACKET_SIZE;
-
-/// The packets of one datagram: where they lie, and what they are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Packets {
-    pub(super) slot: Slot,
-    offset: u16,
-    stride: u16,
-    count: u8,
-    outlines: [Outline; MOST],
-}
-
-impl Packets {
-    /// The offset of each packet in its frame.
-    #[inline]
-    pub(super) fn offsets(&self) -> impl Iterator<Item = u16> + use<> {
-        let (offset, stride) = (self.offset, self.stride);
-        (0..u16::from(self.count)).map(move |i| offset + i * stride)
-    }
-
-    /// The offset of each packet in its frame, and its outline.
-    #[inline]
-    pub(super) fn outlines(&self) -> impl Iterator<Item = (u16, Outline)> + '_ {
-        self.offsets().zip(self.outlines.iter().copied())
-    }
-}
-
-/// The packet at `offset` of a frame: a layout never reaches beyond the datagram it was read from.
-#[inline]
-fn packet_at(frame: &[u8], offset: u16) -> Option<&[u8; PACKET_SIZE]> {
-    frame.get(usize::from(offset)..)?.first_chunk()
-}
-
-/// A datagram in the delay line.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    packets: Packets,
-    due: Instant,
-}
-
 /// The least rate that an input is judged by.
 fn wanted_rate(limits: &Limits) -> BitRate {
     match limits.limit(Criterion::BitRateBelow).map(|limit| limit.raise) {
@@ -69,9 +28,9 @@ fn wanted_rate(limits: &Limits) -> BitRate {
 /// One input.
 #[derive(Debug)]
 pub(super) struct Path {
+    /// Its place among the inputs of its channel.
+    place: usize,
     framing: Framing,
-    delay: Span,
-    capacity: usize,
     reorder: Reorder<Packets>,
     figures: Figures,
     arrivals: Box<Arrivals>,
@@ -83,10 +42,7 @@ pub(super) struct Path {
     missing: u64,
     pub(super) analyser: Analyser,
     pub(super) judge: Judge,
-    line: VecDeque<Waiting>,
     meter: Meter,
-    hurried: u64,
-    overrun: u64,
     /// When the last packets came; before the first, when the engine began to wait for them.
     last_arrival: Instant,
     started: bool,
@@ -103,11 +59,10 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(setup: &InputSetup, delay: Span, now: Instant) -> Self {
+    pub(super) fn new(setup: &InputSetup, place: usize, now: Instant) -> Self {
         Self {
+            place,
             framing: setup.framing,
-            delay,
-            capacity: setup.capacity.max(1),
             reorder: Reorder::new(setup.reorder),
             figures: Figures::default(),
             arrivals: Box::default(),
@@ -117,10 +72,7 @@ impl Path {
             missing: 0,
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
-            line: VecDeque::with_capacity(setup.capacity.max(1)),
             meter: Meter::new(wanted_rate(&setup.limits)),
-            hurried: 0,
-            overrun: 0,
             last_arrival: now,
             started: false,
             silent: true,
@@ -133,9 +85,17 @@ impl Path {
         }
     }
 
-    /// A datagram in `slot`, which goes into the delay line or is let go.
+    /// A datagram in `slot`, which goes on to `flow` or is let go.
     #[inline]
-    pub(super) fn receive<F: Frames>(&mut self, frames: &F, slot: Slot, len: usize, at: Instant, slots: &mut Slots) {
+    pub(super) fn receive<F: Frames>(
+        &mut self,
+        frames: &F,
+        slot: Slot,
+        len: usize,
+        at: Instant,
+        slots: &mut Slots,
+        flow: &mut Flow,
+    ) {
         self.figures.datagrams += 1;
         self.figures.bytes += len as u64;
         let layout = frames.frame(slot).get(..len).and_then(|bytes| transport::read(bytes, self.framing));
@@ -146,16 +106,7 @@ impl Path {
         };
         self.figures.odd += u64::from(layout.odd);
         self.arrivals.datagram(at, u32::from(layout.packets) * PACKET_BYTES);
-        let (offset, stride, count) = (layout.offset, layout.stride, layout.packets);
-        let mut packets = Packets { slot, offset, stride, count, outlines: [Outline::default(); MOST] };
-        let frame = frames.frame(slot);
-        let mut synchronised = false;
-        for (offset, outline) in packets.offsets().zip(&mut packets.outlines) {
-            if let Some(bytes) = packet_at(frame, offset) {
-                *outline = Outline::of(Packet::new(bytes));
-                synchronised |= outline.is_synchronised();
-            }
-        }
+        let (packets, synchronised) = Packets::read(slot, &layout, frames.frame(slot));
         if !synchronised {
             // one datagram of something else among good ones is no fault of the stream; a second in a row is
             self.figures.foreign += 1;
@@ -167,7 +118,7 @@ impl Path {
             self.strayed = false;
         }
         let Some(rtp) = layout.rtp else {
-            self.deliver(frames, packets, at, slots);
+            self.deliver(frames, packets, at, slots, flow);
             let missing = self.analyser.missing();
             self.arrivals.lost(missing - self.missing);
             self.missing = missing;
@@ -179,8 +130,8 @@ impl Path {
             self.lose(self.figures.rtp_lost - lost, at);
             match verdict {
                 Verdict::Next => {
-                    self.deliver(frames, packets, at, slots);
-                    self.drain_reorder(frames, at, slots);
+                    self.deliver(frames, packets, at, slots, flow);
+                    self.drain_reorder(frames, at, slots, flow);
                     return;
                 }
                 Verdict::Held => return,
@@ -188,18 +139,18 @@ impl Path {
                     slots.release(slot);
                     return;
                 }
-                Verdict::Again => self.drain_reorder(frames, at, slots),
+                Verdict::Again => self.drain_reorder(frames, at, slots, flow),
             }
         }
     }
 
-    fn drain_reorder<F: Frames>(&mut self, frames: &F, at: Instant, slots: &mut Slots) {
+    fn drain_reorder<F: Frames>(&mut self, frames: &F, at: Instant, slots: &mut Slots, flow: &mut Flow) {
         loop {
             let lost = self.figures.rtp_lost;
             let ready = self.reorder.next_ready(&mut self.figures);
             self.lose(self.figures.rtp_lost - lost, at);
             let Some(held) = ready else { return };
-            self.deliver(frames, held.item, at, slots);
+            self.deliver(frames, held.item, at, slots, flow);
         }
     }
 
@@ -214,9 +165,9 @@ impl Path {
         }
     }
 
-    /// Analyses packets in their order and puts them into the delay line.
+    /// Analyses packets in their order and lets them go on.
     #[inline]
-    fn deliver<F: Frames>(&mut self, frames: &F, packets: Packets, at: Instant, slots: &mut Slots) {
+    fn deliver<F: Frames>(&mut self, frames: &F, packets: Packets, at: Instant, slots: &mut Slots, flow: &mut Flow) {
         let frame = frames.frame(packets.slot);
         let nulls = self.analyser.nulls();
         let first_bytes = packets.offsets().filter_map(|offset| packet_at(frame, offset));
@@ -239,40 +190,7 @@ impl Path {
             self.revision = self.analyser.revision();
             self.judge.look_again(at);
         }
-        if self.line.len() == self.capacity
-            && let Some(oldest) = self.line.pop_front()
-        {
-            self.overrun += 1;
-            slots.release(oldest.packets.slot);
-        }
-        self.line.push_back(Waiting { packets, due: at + self.delay });
-    }
-
-    /// The next packets to leave at `now`; those of a full line leave before their time.
-    #[inline]
-    pub(super) fn next_due(&mut self, now: Instant) -> Option<Packets> {
-        let waiting = self.line.front()?;
-        let full = self.line.len() >= self.capacity;
-        if waiting.due > now && !full {
-            return None;
-        }
-        self.hurried += u64::from(waiting.due > now);
-        self.line.pop_front().map(|w| w.packets)
-    }
-
-    /// Lets go of what should have left before `now`, or by then where `inclusive`.
-    #[inline]
-    pub(super) fn expire(&mut self, now: Instant, inclusive: bool, slots: &mut Slots) {
-        while let Some(waiting) = self.line.front().filter(|w| w.due < now || inclusive && w.due == now) {
-            slots.release(waiting.packets.slot);
-            self.line.pop_front();
-        }
-    }
-
-    /// When the next packets leave, were this the input on air.
-    #[inline]
-    pub(super) fn line_due(&self) -> Instant {
-        self.line.front().map_or(Instant::NEVER, |w| w.due)
+        flow.arrive(self.place, packets, frame, at, slots);
     }
 
     /// Before this time nothing happens by time passing, the delay line left aside.
@@ -282,10 +200,10 @@ impl Path {
     }
 
     /// Does what is due at `now`.
-    pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots) {
+    pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots, flow: &mut Flow) {
         if self.reorder.deadline() <= now {
             self.reorder.advance(now);
-            self.drain_reorder(frames, now, slots);
+            self.drain_reorder(frames, now, slots, flow);
         }
         if self.analyser.deadline() <= now {
             self.analyser.advance(now, &mut self.judge);
@@ -349,7 +267,6 @@ impl Path {
         let (bit_rate, null_rate) = self.meter.rates(now);
         let absent = Indicator::ALL.into_iter().filter(|&i| self.analyser.is_absent(i));
         *snapshot = InputSnapshot {
-            state: snapshot.state,
             priority: self.priority,
             enabled: self.enabled,
             raised: self.judge.raised(),
@@ -362,8 +279,7 @@ impl Path {
             counts: Indicator::ALL.map(|i| self.analyser.count(i).events()),
             absent: absent.fold(0, |bits, i| bits | 1 << i.index()),
             figures: *self.shown,
-            hurried: self.hurried,
-            overrun: self.overrun,
+            ..*snapshot
         };
     }
 }

@@ -18,7 +18,7 @@ pub struct Setup {
 }
 
 /// One channel: several inputs, one output stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ChannelSetup {
     /// 1…[`MAX_INPUTS`] inputs.
     pub inputs: Vec<InputSetup>,
@@ -26,6 +26,8 @@ pub struct ChannelSetup {
     pub policy: policy::Settings,
     /// How long a packet waits in the delay line before it may leave, 0…2 s.
     pub delay: Span,
+    /// The best kind of switch that is allowed.
+    pub mode: policy::Mode,
     /// How packets are put into datagrams.
     pub gather: GatherSetup,
 }

@@ -85,6 +85,13 @@ impl Slots {
         self.users[slot.index()] += 1;
     }
 
+    /// `more` users more of a frame in use.
+    #[inline]
+    pub fn share_by(&mut self, slot: Slot, more: u16) {
+        debug_assert!(self.users[slot.index()] > 0);
+        self.users[slot.index()] += more;
+    }
+
     /// One user less; the last one frees the frame.
     #[inline]
     pub fn release(&mut self, slot: Slot) {

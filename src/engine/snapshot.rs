@@ -4,6 +4,7 @@ use super::event::InputState;
 use crate::health::CriterionSet;
 use crate::measure::rates::PidRate;
 use crate::measure::{accuracy, arrivals, clock};
+use crate::switch::align::{self, Kinship};
 use crate::tr101290::{Indicator, SpliceFigures};
 use crate::transport;
 use crate::units::{BitRate, InputId, Instant, Pid};
@@ -95,6 +96,10 @@ pub struct InputSnapshot {
     pub absent: u32,
     /// What is measured besides, as it was when it was last looked at: once a second while datagrams come.
     pub figures: InputFigures,
+    /// How it stands to the input on air; none for that one, and where inputs are not held against each other.
+    pub kinship: Option<Kinship>,
+    /// What became of its packets among those of the others; none where inputs are not held against each other.
+    pub merged: Option<align::Counts>,
     /// Datagrams that left before their time because the delay line was full.
     pub hurried: u64,
     /// Datagrams dropped because the delay line was full and they could not leave: of a standby, or because the driver

@@ -6,12 +6,11 @@ use std::path::Path;
 use super::capture::{Capture, CaptureError};
 use super::report::{Report, TimeBase, gather};
 use super::source::{Source, SourceError};
-use crate::engine::{ChannelSetup, Engine, FRAME_SIZE, Frames, GatherSetup, HeapFrames, InputSetup, Setup, Snapshot};
+use crate::engine::{ChannelSetup, Engine, FRAME_SIZE, Frames, HeapFrames, InputSetup, Setup, Snapshot};
 use crate::health::Limits;
-use crate::switch::policy;
 use crate::tr101290::{Analyser, Settings};
 use crate::transport::Framing;
-use crate::units::{BitRate, InputId, Instant, Span};
+use crate::units::{BitRate, InputId, Instant};
 
 /// How many packets or frames are read from one call of the progress function to the next.
 const PROGRESS: u64 = 4096;
@@ -135,9 +134,7 @@ impl Monitor {
         let input = InputSetup { framing, limits: Limits::NONE, capacity: 16, ..InputSetup::default() };
         let channel = ChannelSetup {
             inputs: vec![input],
-            policy: policy::Settings::default(),
-            delay: Span::ZERO,
-            gather: GatherSetup::default(),
+            ..ChannelSetup::default()
         };
         let engine = Engine::new(&Setup { channels: vec![channel] }, Instant::ZERO);
         let frames = HeapFrames::new(engine.frames_wanted());

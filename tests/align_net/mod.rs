@@ -208,7 +208,7 @@ pub(crate) fn run_with(
 /// An aligner for streams of up to 20 Mb/s.
 pub(crate) fn aligner(feeds: usize, window: i64) -> Aligner {
     let window = Span::from_nanos(window);
-    Aligner::new(&Settings { feeds, window, capacity: Settings::capacity(window, 20_000_000) })
+    Aligner::new(&Settings { feeds, window, capacity: Settings::capacity(window, 20_000_000), merge: true })
 }
 
 /// What no feed could tell.

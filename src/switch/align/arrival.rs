@@ -49,14 +49,8 @@ impl Merge {
                 self.interrupted(i, at, silent);
             }
         }
+        self.expire(i, at, release);
         let feed = &mut self.feeds[i];
-        if feed.role != Role::Joined {
-            let horizon = feed.on_clock(at) - self.window - INTERRUPTION;
-            while let Some(old) = feed.track.front().filter(|rec| feed.on_clock(rec.at) < horizon) {
-                release(old.handle());
-                feed.track.pop();
-            }
-        }
         if feed.track.is_empty() && feed.role == Role::Joined && feed.is_behind(&self.log) {
             // what comes too late is most often what left last
             if self.log.get(feed.cursor).is_some_and(|left| left.fingerprint == rec.fingerprint) {
@@ -86,6 +80,17 @@ impl Merge {
             }
         }
         Some(number)
+    }
+
+    /// Lets go of what a feed that is not joined brought too long before `at` to be of use.
+    #[inline]
+    pub(super) fn expire<R: FnMut(Handle)>(&mut self, i: usize, at: Instant, release: &mut R) {
+        let Some(feed) = self.feeds.get_mut(i).filter(|feed| feed.role != Role::Joined) else { return };
+        let horizon = feed.on_clock(at) - self.window - INTERRUPTION;
+        while let Some(old) = feed.track.front().filter(|rec| feed.on_clock(rec.at) < horizon) {
+            release(old.handle());
+            feed.track.pop();
+        }
     }
 
     #[cold]

@@ -23,8 +23,8 @@ const EVENTS: usize = 64;
 const READY: usize = 8192;
 
 /// A set of feeds, a bit for each.
-pub(super) type Set = u8;
-const _: () = assert!(MAX_FEEDS <= 8);
+pub(super) type Set = u16;
+const _: () = assert!(MAX_FEEDS <= 16);
 
 /// The last packet of a PID: its continuity counter, and the low half of its fingerprint.
 #[derive(Clone, Copy, Debug, Default)]

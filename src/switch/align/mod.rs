@@ -42,7 +42,7 @@ use merge::Merge;
 use track::Rec;
 
 /// The most feeds that one aligner can have.
-pub const MAX_FEEDS: usize = 8;
+pub const MAX_FEEDS: usize = 16;
 
 /// How an aligner is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Settings {
     pub window: Span,
     /// How many packets of each feed can wait: see [`Settings::capacity`].
     pub capacity: usize,
+    /// Whether feeds that have the same packets are made one. If not, it is only said how they stand.
+    pub merge: bool,
 }
 
 impl Settings {
@@ -173,6 +175,7 @@ pub struct Forecast {
 pub struct Aligner {
     merge: Merge,
     kin: Kin,
+    merges: bool,
 }
 
 impl Aligner {
@@ -181,9 +184,9 @@ impl Aligner {
         let settings = Settings {
             feeds: settings.feeds.clamp(1, MAX_FEEDS),
             window: settings.window.min(Span::from_secs(2)),
-            capacity: settings.capacity,
+            ..*settings
         };
-        Self { merge: Merge::new(&settings), kin: Kin::new(&settings) }
+        Self { merge: Merge::new(&settings), kin: Kin::new(&settings), merges: settings.merge }
     }
 
     /// A packet of `feed` that came at `at`. Times of one feed do not step back.
@@ -229,14 +232,24 @@ impl Aligner {
                 merge.clock(feed, number, pid, pcr);
             }
             let anchor = Anchor { fingerprint, pid, pcr, number: number.unwrap_or(0), at };
+            let merges = self.merges;
             self.kin.clock(feed, merge.lead(), anchor, |other, shared| {
-                merge.join(other, shared.number, shared.skew, &mut release);
+                if merges {
+                    merge.join(other, shared.number, shared.skew, &mut release);
+                }
             });
         }
         self.kin.neighbour(feed, fingerprint);
         if packet.payload_unit_start_indicator() {
             self.kin.unit(feed, self.merge.lead(), packet);
         }
+    }
+
+    /// Lets go of what `feed` brought too long before `now` to be of use, where it is not joined to others. What comes of it
+    /// later does so too.
+    #[inline]
+    pub fn expire<R: FnMut(Handle)>(&mut self, feed: usize, now: Instant, mut release: R) {
+        self.merge.expire(feed, now, &mut release);
     }
 
     /// The next packet that leaves by `now`. To be asked until there is none, after each datagram and at each
@@ -257,13 +270,15 @@ impl Aligner {
         self.merge.deadline()
     }
 
-    /// From now on the output is `feed`, and what is the same. If it is joined to the one followed so far, no packet is lost
-    /// or repeated; if not, the output goes on with what of it is due after `now`.
-    pub fn follow<R: FnMut(Handle)>(&mut self, feed: Option<usize>, now: Instant, mut release: R) {
+    /// From now on the output is `feed`, and what is the same. True if it is joined to the one followed so far: no packet is
+    /// lost or repeated; if not, the output goes on with what of it is due after `now`.
+    pub fn follow<R: FnMut(Handle)>(&mut self, feed: Option<usize>, now: Instant, mut release: R) -> bool {
         let before = self.merge.lead();
-        if !self.merge.follow(feed, now, &mut release) || self.merge.lead() != before {
+        let seamless = self.merge.follow(feed, now, &mut release);
+        if !seamless || self.merge.lead() != before {
             self.kin.begin(now);
         }
+        seamless
     }
 
     /// Gives back all that waits and follows no feed any more.

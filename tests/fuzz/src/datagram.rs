@@ -44,13 +44,14 @@ pub fn setup() -> Setup {
         inputs: vec![InputSetup { limits, ..plain }, rtp.clone()],
         policy: quick,
         delay: Span::from_millis(50),
-        gather: GatherSetup::default(),
+        ..ChannelSetup::default()
     };
     let at_once = ChannelSetup {
         inputs: vec![InputSetup { capacity: 1, ..plain }, InputSetup { reorder: Span::ZERO, ..rtp }],
         policy: Policy { order: Order::Random, on_loss: LossAction::Mute, ..quick },
         delay: Span::ZERO,
         gather: GatherSetup { packets: 3, ..GatherSetup::default() },
+        ..ChannelSetup::default()
     };
     Setup { channels: vec![delayed, at_once] }
 }

@@ -1,0 +1,117 @@
+//! What becomes of the packets of a channel's inputs until they leave.
+//!
+//! - A channel with one input, or that is only to cut, keeps each input's datagrams in a delay line of its own.
+//! - Any other keeps all packets of all inputs in one aligner, which finds out how they stand to each other, and makes one
+//!   sequence of those that are the same.
+
+use super::joint::Joint;
+use super::line::Line;
+use super::packets::Packets;
+use super::setup::{ChannelSetup, MAX_INPUTS};
+use super::slots::{FRAME_SIZE, Slots};
+use super::snapshot::InputSnapshot;
+use crate::switch::align::{Kinship, Leaving};
+use crate::switch::policy::Mode;
+use crate::units::Instant;
+
+#[derive(Debug)]
+pub(super) enum Flow {
+    Lines(Vec<Line>),
+    Joint(Box<Joint>),
+}
+
+impl Flow {
+    pub(super) fn new(setup: &ChannelSetup) -> Self {
+        let inputs = || setup.inputs.iter().take(MAX_INPUTS);
+        if is_joint(setup) {
+            Self::Joint(Box::new(Joint::new(setup)))
+        } else {
+            Self::Lines(inputs().map(|input| Line::new(setup.delay, input.capacity)).collect())
+        }
+    }
+
+    /// The frames that a channel holds between reordering and the outbox.
+    pub(super) fn frames(setup: &ChannelSetup) -> usize {
+        let inputs = setup.inputs.iter().take(MAX_INPUTS);
+        // a feed that leads waits for the others by as much again
+        inputs.map(|input| input.capacity * if is_joint(setup) { 2 } else { 1 }).sum()
+    }
+
+    /// Packets of the input at `place`, whose frame is this one's from here.
+    #[inline]
+    pub(super) fn arrive(
+        &mut self,
+        place: usize,
+        packets: Packets,
+        frame: &[u8; FRAME_SIZE],
+        at: Instant,
+        slots: &mut Slots,
+    ) {
+        match self {
+            Self::Lines(lines) => lines[place].arrive(packets, at, slots),
+            Self::Joint(joint) => joint.arrive(place, packets, frame, at, slots),
+        }
+    }
+
+    /// The next packet of the output that leaves by `now`. Its frame has one user more, who is the caller.
+    #[inline]
+    pub(super) fn next_due(&mut self, active: usize, now: Instant, slots: &mut Slots) -> Option<Leaving> {
+        match self {
+            Self::Lines(lines) => lines[active].next_due(now, slots, active),
+            Self::Joint(joint) => joint.next_due(now, slots),
+        }
+    }
+
+    /// Lets go of what should have left before `now`, or by then where `inclusive`, of an input that is not on air.
+    #[inline]
+    pub(super) fn expire(&mut self, place: usize, now: Instant, inclusive: bool, slots: &mut Slots) {
+        match self {
+            Self::Lines(lines) => lines[place].expire(now, inclusive, slots),
+            Self::Joint(joint) => joint.expire(place, now, slots),
+        }
+    }
+
+    /// When the next packet leaves.
+    #[inline]
+    pub(super) fn deadline(&self, active: Option<usize>) -> Instant {
+        match self {
+            Self::Lines(lines) => active.map_or(Instant::NEVER, |active| lines[active].deadline()),
+            Self::Joint(joint) => joint.deadline(),
+        }
+    }
+
+    /// From now on the input at `to` is on air. True if the output goes on with exactly the next packet.
+    pub(super) fn follow(&mut self, to: usize, now: Instant, slots: &mut Slots) -> bool {
+        match self {
+            Self::Lines(lines) => {
+                lines[to].expire(now, false, slots);
+                false
+            }
+            Self::Joint(joint) => joint.follow(to, now, slots),
+        }
+    }
+
+    /// How the input at `place` stands to the one on air; none where nobody looks.
+    pub(super) fn kinship(&self, place: usize, now: Instant) -> Option<Kinship> {
+        match self {
+            Self::Lines(_) => None,
+            Self::Joint(joint) => joint.kinship(place, now),
+        }
+    }
+
+    pub(super) fn fill(&self, place: usize, snapshot: &mut InputSnapshot, now: Instant) {
+        match self {
+            Self::Lines(lines) => (snapshot.hurried, snapshot.overrun) = lines[place].counts(),
+            Self::Joint(joint) => joint.fill(place, snapshot, now),
+        }
+    }
+}
+
+/// Whether the inputs are held against each other.
+fn is_joint(setup: &ChannelSetup) -> bool {
+    let several = setup.inputs.len() > 1;
+    match setup.mode {
+        Mode::Auto | Mode::Merge | Mode::Splice => several,
+        Mode::Cut => false,
+    }
+}
