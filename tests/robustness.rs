@@ -405,7 +405,7 @@ impl Scene {
                     muted = event.what == What::Muted;
                 }
                 What::ClockStep { .. } => steps += 1,
-                What::Arrived { .. } | What::Set { .. } => {}
+                What::Arrived { .. } | What::Set { .. } | What::Kinship { .. } => {}
             }
         }
         assert_eq!((switches, muted), (snapshot.channels[0].switches, snapshot.channels[0].muted), "seed {seed}");

@@ -3,7 +3,8 @@
 use crate::engine::{Event, Reason, Setting, Switch, What};
 use crate::health::{Criterion, Measure};
 use crate::replay::journal::{Line, Names, TimeBase};
-use crate::units::Ticks27M;
+use crate::switch::align::Relation;
+use crate::units::{Span, Ticks27M};
 
 /// The field of the log that has the event as a line of the journal; `CHANGEOVER_EVENT` in systemd's.
 pub const FIELD: &str = "event";
@@ -47,7 +48,9 @@ pub fn weight(event: &Event) -> Weight {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
             Reason::Start | Reason::Failback | Reason::Recovery | Reason::Take | Reason::Disabled => Weight::Good,
         },
-        What::Arrived { .. } | What::Cleared { .. } | What::ClockStep { .. } | What::Unmuted | What::Set { .. } => {
+        What::Kinship { .. }
+        | What::Arrived { .. }
+        | What::Cleared { .. } | What::ClockStep { .. } | What::Unmuted | What::Set { .. } => {
             Weight::Good
         }
     }
@@ -63,6 +66,7 @@ pub fn words(names: &Names, event: &Event) -> String {
             format!("{}: unhealthy, {} {}", of(input), criterion.name(), amount(criterion, value))
         }
         What::Cleared { input, criterion } => format!("{}: {} is over", of(input), criterion.name()),
+        What::Kinship { input, kinship } => format!("{}: {}", of(input), stands(kinship.relation)),
         What::Switch(switch) => format!("{channel}: {}", switched(names, &switch)),
         What::ClockStep { input, pid, ticks } => {
             let step = Ticks27M::span(ticks.unsigned_abs()).millis();
@@ -91,6 +95,24 @@ fn amount(criterion: Criterion, value: u64) -> String {
         Measure::Counted => format!("{value} times in its window"),
         // The limit that was passed is the user's choice, and the event does not say which it was.
         Measure::Both => format!("({value})"),
+    }
+}
+
+/// How an input stands to the one on air.
+fn stands(relation: Relation) -> String {
+    let ms = |ns: i64| Span::from_nanos(ns.saturating_abs()).millis();
+    let later = |ns: i64| if ns < 0 { "earlier" } else { "later" };
+    match relation {
+        Relation::Unknown => "how it stands to the input on air is not known".to_owned(),
+        Relation::Identical { skew, .. } => {
+            format!("has the packets of the input on air, {:.1} ms {}", ms(skew), later(skew))
+        }
+        Relation::OutOfWindow { skew } => {
+            let (ms, later) = (ms(skew), later(skew));
+            format!("has the packets of the input on air {ms:.1} ms {later}, more than `delay` allows to merge")
+        }
+        Relation::Locked { .. } => "is on the clock of the input on air, with other packets".to_owned(),
+        Relation::Independent => "has nothing in common with the input on air".to_owned(),
     }
 }
 
@@ -123,7 +145,7 @@ fn switched(names: &Names, switch: &Switch) -> String {
 mod tests {
     use super::*;
     use crate::engine::{Kind, MAX_INPUTS};
-    use crate::units::{ChannelId, InputId, Instant, Span};
+    use crate::units::{ChannelId, InputId, Instant};
 
     fn names() -> Names {
         let mut names = Names::default();

@@ -238,6 +238,21 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
     families.of_inputs("input_splice_sections", "Sections with splice information (SCTE-35)", rows, |row| {
         row.state.figures.splice.sections
     })?;
+    families.gauge(
+        "input_kinship",
+        "1 for how the input stands to the one on air",
+        None,
+        rows.iter().filter_map(|row| {
+            let relation = row.state.kinship?.relation.name();
+            Some((and(&row.labels, "relation", relation), 1.0))
+        }),
+    )?;
+    families.of_inputs(
+        "input_merge_missing_packets",
+        "TS packets of the output that the input did not have and another had",
+        rows,
+        |row| row.state.merged.map_or(0, |counts| counts.missing),
+    )?;
     let known = |value: fn(&InputRow<'_>) -> Option<f64>| {
         rows.iter().filter_map(move |row| Some((row.labels.clone(), value(row)?)))
     };

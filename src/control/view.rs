@@ -11,6 +11,8 @@ use crate::engine::{ChannelSnapshot, InputSnapshot};
 use crate::health::Criterion;
 use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::replay::journal::rfc3339;
+use crate::replay::kinship::KinshipView;
+use crate::switch::align;
 use crate::tr101290::Indicator;
 use crate::units::{InputId, Instant};
 
@@ -104,6 +106,10 @@ pub struct InputView {
     pub indicators: BTreeMap<&'static str, IndicatorView>,
     /// What is measured besides.
     pub figures: FiguresView,
+    /// How it stands to the input on air; null for that one, and where inputs are not held against each other.
+    pub kinship: Option<KinshipView>,
+    /// What became of its packets among those of the others; null where inputs are not held against each other.
+    pub merge: Option<MergeView>,
     /// Its socket.
     pub socket: SocketView,
 }
@@ -121,6 +127,36 @@ pub struct RtpView {
     pub late: u64,
     /// Times that the sequence began anew.
     pub restarts: u64,
+}
+
+/// What became of an input's packets where equal inputs are merged.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MergeView {
+    /// Packets that another input had as well.
+    pub matched: u64,
+    /// Packets that left and that no other merged input had.
+    pub alone: u64,
+    /// Packets that left and that this input did not have.
+    pub missing: u64,
+    /// Packets that came after their like had left.
+    pub late: u64,
+    /// Packets that no other input had, and that came after their place had passed.
+    pub too_late: u64,
+    /// Packets that had no place among the others.
+    pub stray: u64,
+    /// Packets that differed from what was sent in their place, or had transport_error_indicator set.
+    pub damaged: u64,
+    /// Null packets that left because the PCRs say that all inputs lost them.
+    pub restored: u64,
+    /// Packets dropped for want of room.
+    pub overrun: u64,
+}
+
+impl MergeView {
+    const fn of(counts: align::Counts) -> Self {
+        let align::Counts { matched, alone, missing, late, too_late, stray, damaged, restored, overrun, .. } = counts;
+        Self { matched, alone, missing, late, too_late, stray, damaged, restored, overrun }
+    }
 }
 
 /// An indicator.
@@ -242,6 +278,8 @@ impl InputView {
             odd: transport.odd,
             hurried: state.hurried,
             overrun: state.overrun,
+            kinship: state.kinship.map(KinshipView::of),
+            merge: state.merged.map(MergeView::of),
             rtp: RtpView {
                 received: transport.rtp,
                 lost: transport.rtp_lost,

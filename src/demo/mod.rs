@@ -305,6 +305,10 @@ impl Play {
                 raised.remove(criterion);
                 raised.is_empty().then(|| screen::happening(at, &format!("healthy   {}", name(input.index()))))
             }
+            What::Kinship { input, kinship } => {
+                let text = format!("kinship   {} is {}", name(input.index()), kinship.relation.name());
+                Some(screen::happening(at, &text))
+            }
             What::Arrived { .. } | What::ClockStep { .. } | What::Muted | What::Unmuted | What::Set { .. } => None,
         }
     }

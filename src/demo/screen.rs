@@ -160,21 +160,21 @@ pub(super) fn over(lines: usize, screen: &str) -> String {
 
 /// The names of the columns of [`line`].
 pub(super) fn heading() -> String {
-    format!("{:>8}  {:<15}{:<25}{:<5}{:>5}{:>9}{:>10}", "switches", "", "reason", "kind", "lost", "repeated", "gap")
+    format!("{:>8}  {:<15}{:<23}{:<9}{:>5}{:>9}{:>8}", "switches", "", "reason", "kind", "lost", "repeated", "gap")
 }
 
 /// A switch and its cost.
 pub(super) fn line(row: &Row) -> String {
     let way = format!("{} → {}", row.from, row.to);
     let cost = match row.cost {
-        Cost::Awaited => format!("{:>5}{:>9}{:>10}", "…", "…", "…"),
-        Cost::Nothing => format!("{:>5}{:>9}{:>10}", 0, 0, "-"),
+        Cost::Awaited => format!("{:>5}{:>9}{:>8}", "…", "…", "…"),
+        Cost::Nothing => format!("{:>5}{:>9}{:>8}", 0, 0, "-"),
         Cost::Seen(cut) => {
-            format!("{:>5}{:>9}{:>10}", cut.lost, cut.repeated, format!("{:.1} ms", cut.gap.millis()))
+            format!("{:>5}{:>9}{:>8}", cut.lost, cut.repeated, format!("{:.1} ms", cut.gap.millis()))
         }
     };
-    let reason = clipped(row.reason, 24);
-    format!("{:>6.1} s  {:<15}{reason:<25}{:<5}{cost}", row.at.seconds(), clipped(&way, 14), clipped(row.kind, 4))
+    let reason = clipped(row.reason, 22);
+    format!("{:>6.1} s  {:<15}{reason:<23}{:<9}{cost}", row.at.seconds(), clipped(&way, 14), clipped(row.kind, 9))
 }
 
 /// Something that happened at `at`, in a line of its own.
@@ -240,7 +240,7 @@ mod tests {
     use crate::units::Instant;
 
     fn row(reason: &'static str, cost: Cost) -> Row {
-        Row { at: Span::from_millis(3_260), from: "main", to: "backup", reason, kind: "cut", cost }
+        Row { at: Span::from_millis(3_260), from: "main", to: "backup", reason, kind: "identical", cost }
     }
 
     fn seen(lost: u64, repeated: u64) -> Cost {
@@ -288,10 +288,10 @@ mod tests {
             "silence: it sends nothing at all",
             "3 made, 3 left, 2 returned from",
             "8.00 Mb/s, 61,234 packets judged",
-            "switches                 reason                   kind  lost repeated       gap",
-            "   3.3 s  main → backup  input_loss               cut      0      198    1.3 ms",
-            "   3.3 s  main → backup  failback                 cut      …        …         …",
-            "   3.3 s  main → backup  failback                 cut      0        0         -",
+            "switches                 reason                 kind      lost repeated     gap",
+            "   3.3 s  main → backup  input_loss             identical    0      198  1.3 ms",
+            "   3.3 s  main → backup  failback               identical    …        …       …",
+            "   3.3 s  main → backup  failback               identical    0        0       -",
             "watch it: ffplay 'rtp://239.255.250.250:65534?localaddr=127.0.0.1'",
         ] {
             assert!(text.contains(want), "{want}\n{text}");

@@ -149,6 +149,11 @@ impl Channel {
         events: &mut Events,
     ) {
         let Some(active) = self.chooser.active() else { return };
+        let (id, first) = (self.id, self.inputs.start);
+        self.flow.news(now, |place, kinship| {
+            let input = InputId(u16::try_from(first + place).unwrap_or(u16::MAX));
+            events.push(Event { at: now, channel: id, what: What::Kinship { input, kinship } });
+        });
         while outbox.has_room() {
             let Some(leaving) = self.flow.next_due(active, now, slots) else { return };
             let slot = Slot(leaving.handle.frame);

@@ -2,6 +2,7 @@
 
 use super::setup::MAX_INPUTS;
 use crate::health::Criterion;
+use crate::switch::align::Kinship;
 pub use crate::switch::policy::Why as Reason;
 use crate::units::{ChannelId, InputId, Instant, Pid, Span};
 
@@ -39,6 +40,13 @@ pub enum What {
         input: InputId,
         /// Which one.
         criterion: Criterion,
+    },
+    /// It is known, or known better, how an input stands to the one on air.
+    Kinship {
+        /// Which input.
+        input: InputId,
+        /// How it stands.
+        kinship: Kinship,
     },
     /// The output has another input: told when the first packet of the new one leaves.
     Switch(Switch),

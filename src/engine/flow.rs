@@ -91,11 +91,12 @@ impl Flow {
         }
     }
 
-    /// How the input at `place` stands to the one on air; none where nobody looks.
-    pub(super) fn kinship(&self, place: usize, now: Instant) -> Option<Kinship> {
+    /// Tells what became known of how inputs stand to the one on air.
+    #[inline]
+    pub(super) fn news(&mut self, now: Instant, tell: impl FnMut(usize, Kinship)) {
         match self {
-            Self::Lines(_) => None,
-            Self::Joint(joint) => joint.kinship(place, now),
+            Self::Lines(_) => {}
+            Self::Joint(joint) => joint.news(now, tell),
         }
     }
 

@@ -1,21 +1,28 @@
 //! The inputs of a channel that are held against each other.
 
+use core::mem::{Discriminant, discriminant};
+
 use super::packets::{Packets, packet_at};
 use super::setup::{ChannelSetup, MAX_INPUTS};
 use super::slots::{FRAME_SIZE, Slot, Slots};
 use super::snapshot::InputSnapshot;
 use crate::switch::Handle;
-use crate::switch::align::{self, Aligner, Kinship, Leaving};
+use crate::switch::align::{self, Aligner, Kinship, Leaving, Relation};
 use crate::switch::policy::Mode;
 use crate::ts::Packet;
-use crate::units::Instant;
+use crate::units::{Instant, Span};
 
+/// How often it is looked how inputs stand to each other.
+const LOOK: Span = Span::from_secs(1);
 /// Packets in a datagram, most often.
 const USUAL: usize = 7;
 
 #[derive(Debug)]
 pub(super) struct Joint {
     aligner: Aligner,
+    /// What was last told of how each input stands to the one on air.
+    told: [Option<Discriminant<Relation>>; MAX_INPUTS],
+    look: Instant,
 }
 
 /// Lets go of a packet.
@@ -35,7 +42,7 @@ impl Joint {
                 Mode::Splice | Mode::Cut => false,
             },
         });
-        Self { aligner }
+        Self { aligner, told: [None; MAX_INPUTS], look: Instant::LONG_AGO }
     }
 
     #[inline]
@@ -71,6 +78,32 @@ impl Joint {
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
         self.aligner.deadline()
+    }
+
+    /// Looks at most once in [`LOOK`], or where feeds were joined or parted, how the inputs stand to the one on air: those of
+    /// which that is another than was told.
+    #[inline]
+    pub(super) fn news(&mut self, now: Instant, tell: impl FnMut(usize, Kinship)) {
+        let mut changed = self.look <= now;
+        while self.aligner.poll_event().is_some() {
+            changed = true;
+        }
+        if changed {
+            self.look_around(now, tell);
+        }
+    }
+
+    #[cold]
+    fn look_around(&mut self, now: Instant, mut tell: impl FnMut(usize, Kinship)) {
+        self.look = now + LOOK;
+        for place in 0..MAX_INPUTS {
+            let Some(kinship) = self.kinship(place, now).filter(|k| k.relation != Relation::Unknown) else { continue };
+            let relation = Some(discriminant(&kinship.relation));
+            if self.told[place] != relation {
+                self.told[place] = relation;
+                tell(place, kinship);
+            }
+        }
     }
 
     pub(super) fn follow(&mut self, to: usize, now: Instant, slots: &mut Slots) -> bool {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 
+use super::kinship::KinshipView;
 use crate::config::Plan;
 use crate::engine::{Event, InputState, MAX_INPUTS, Setting, What};
 use crate::units::{ChannelId, InputId, Instant, Ticks27M};
@@ -125,6 +126,7 @@ enum Detail<'a> {
     Cleared {
         criterion: &'static str,
     },
+    Kinship(Box<KinshipView>),
     ClockStep {
         pid: u16,
         step_ms: f64,
@@ -167,6 +169,9 @@ impl<'a> Line<'a> {
             }
             What::Cleared { input, criterion } => {
                 ("cleared", Some(input), Some(Detail::Cleared { criterion: criterion.name() }))
+            }
+            What::Kinship { input, kinship } => {
+                ("kinship", Some(input), Some(Detail::Kinship(Box::new(KinshipView::of(kinship)))))
             }
             What::Switch(switch) => {
                 let detail = Detail::Switch {

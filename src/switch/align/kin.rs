@@ -53,6 +53,19 @@ pub enum Relation {
     Independent,
 }
 
+impl Relation {
+    /// The name in the journal, in JSON and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Identical { .. } => "identical",
+            Self::OutOfWindow { .. } => "out_of_window",
+            Self::Locked { .. } => "locked",
+            Self::Independent => "independent",
+        }
+    }
+}
+
 /// What a [`Relation`] rests on, since the followed feed was last changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {

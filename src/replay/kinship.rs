@@ -1,0 +1,59 @@
+//! How two feeds stand to each other, as it is told.
+
+use serde::Serialize;
+
+use crate::switch::align::{Kinship, Relation};
+use crate::units::Span;
+
+/// How an input stands to the one on air.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KinshipView {
+    /// `identical`, `out_of_window`, `locked`, `independent` or `unknown`.
+    pub relation: &'static str,
+    /// How sure that is, 0 to 100.
+    pub sureness: u8,
+    /// How many packets after those of the input on air its own come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skew_packets: Option<i64>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skew_ms: Option<f64>,
+    /// How far its clock is ahead, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead_ms: Option<f64>,
+    /// How much more that becomes, in milliseconds a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift_ms_per_s: Option<f64>,
+    /// Packets with a PCR that it brought.
+    pub anchors: u32,
+    /// Those that the input on air had as well, with the same packets before them.
+    pub matched: u32,
+    /// Those that were found twice, or with other packets before them.
+    pub refused: u32,
+}
+
+impl KinshipView {
+    /// Of a kinship.
+    pub fn of(kinship: Kinship) -> Self {
+        let ms = |ns: i64| Some(if ns < 0 { -Span::from_nanos(-ns).millis() } else { Span::from_nanos(ns).millis() });
+        let none = Self {
+            relation: kinship.relation.name(),
+            sureness: kinship.sureness,
+            skew_packets: None,
+            skew_ms: None,
+            ahead_ms: None,
+            drift_ms_per_s: None,
+            anchors: kinship.evidence.anchors,
+            matched: kinship.evidence.matched,
+            refused: kinship.evidence.refused,
+        };
+        match kinship.relation {
+            Relation::Identical { skew_packets, skew } => {
+                Self { skew_packets: Some(skew_packets), skew_ms: ms(skew), ..none }
+            }
+            Relation::OutOfWindow { skew } => Self { skew_ms: ms(skew), ..none },
+            Relation::Locked { ahead, drift } => Self { ahead_ms: ms(ahead), drift_ms_per_s: ms(drift), ..none },
+            Relation::Unknown | Relation::Independent => none,
+        }
+    }
+}
