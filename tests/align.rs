@@ -4,7 +4,7 @@
 mod align_net;
 
 use align_net::source::Kind;
-use align_net::{Chance, MS, Network, Source, Undecided, aligner, compare, run};
+use align_net::{Chance, MS, Network, Source, Undecided, aligner, compare, paced, run};
 use changeover::switch::align::Event;
 use changeover::synth::Settings;
 use changeover::units::Ticks27M;
@@ -36,13 +36,13 @@ fn sources() -> Vec<Source> {
 }
 
 /// One case: what came out, held against the source.
-fn case(sources: &[Source], seed: u64) -> Result<(Undecided, usize), String> {
+fn case(sources: &[Source], seed: u64, pace: bool) -> Result<(Undecided, usize), String> {
     let mut chance = Chance(seed);
     let which = usize::try_from(chance.below(sources.len() as u64)).unwrap();
     let source = &sources[which];
     let window = [50, 100, 200][usize::try_from(chance.below(3)).unwrap()] * MS;
-    // what a datagram waits for its last packet is part of the skew
-    let margin = 12 * MS;
+    // what a datagram waits for its last packet is part of the skew, and by how much clocks and arrivals differ
+    let margin = if pace { 24 } else { 12 } * MS;
     let skew = chance.between(margin - window, window - margin - 4 * MS);
     let drift = chance.between(-1, 1);
     let mut networks = [Network::new(LEN, skew.min(0).abs()), Network::new(LEN, skew.max(0))];
@@ -81,7 +81,7 @@ fn case(sources: &[Source], seed: u64) -> Result<(Undecided, usize), String> {
             networks[i].lose(&mut chance, rates[i], whole[i], &other, span.clone());
         }
     }
-    let mut aligner = aligner(2, window);
+    let mut aligner = if pace { paced(2, window) } else { aligner(2, window) };
     let feeds = networks.each_ref().map(|network| (source.packets.as_slice(), network.datagrams(&source.times)));
     let output = run(&mut aligner, &feeds, source.times[LEN - 1] + 10 * window);
     let left: Vec<_> = output.left.iter().map(|(_, packet, _)| &source.packets[*packet]).collect();
@@ -106,11 +106,20 @@ const ONCE_WRONG: [u64; 17] =
 
 #[test]
 fn two_feeds_with_losses_make_the_source_again() {
+    check(false);
+}
+
+#[test]
+fn so_they_do_in_the_time_of_their_own_clocks() {
+    check(true);
+}
+
+fn check(pace: bool) {
     let sources = sources();
     let mut failed = Vec::new();
     let (mut exact, mut lost, mut all) = (0, 0, Undecided::default());
     for seed in (0..1000).chain(ONCE_WRONG) {
-        match case(&sources, seed) {
+        match case(&sources, seed, pace) {
             Ok((undecided, gone)) => {
                 exact += usize::from(undecided == Undecided::default());
                 all.orders += undecided.orders;

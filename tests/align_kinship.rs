@@ -314,6 +314,7 @@ fn hostile_packets_leave_nothing_behind() {
             window: changeover::units::Span::from_nanos(WINDOW),
             capacity: usize::try_from(chance.below(2) * 2000).unwrap(),
             merge: true,
+            pace: false,
         };
         let mut aligner = Aligner::new(&settings);
         let feeds: Vec<_> = feeds.iter().map(|(own, n)| (own.packets.as_slice(), n.datagrams(&own.times))).collect();

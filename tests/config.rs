@@ -234,7 +234,6 @@ channels:
          with `hot`\n\
          22:14: warning: `clock: continue` is not in this version: at a cut PCRs are not restamped, and the step is \
          signalled by discontinuity_indicator, as with `signal`\n\
-         23:13: warning: `pace: pcr` is not in this version: packets leave as they arrived, one `delay` later, as with \
          `arrival`\n\
          24:13: warning: `hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
          `silent`\n\

@@ -23,10 +23,8 @@ impl Scene {
     fn new(criterion: Criterion, raise: Raise, scope: Scope, settings: Settings) -> Self {
         let mut limits = Limits::NONE;
         limits.set(criterion, Some(Limit { raise, clear: Span::from_secs(1), scope }));
-        let channel = ChannelSetup {
-            inputs: vec![InputSetup { limits, ..InputSetup::default() }],
-            ..ChannelSetup::default()
-        };
+        let channel =
+            ChannelSetup { inputs: vec![InputSetup { limits, ..InputSetup::default() }], ..ChannelSetup::default() };
         let mut source = Source::new(settings, Span::ZERO);
         let next = source.next_datagram();
         Self { rig: Rig::new(&Setup { channels: vec![channel] }), source, next }

@@ -83,10 +83,7 @@ fn channel(name: &str, port: u16) -> ChannelPlan {
             ttl: 16,
             dscp: 34,
         }],
-        setup: ChannelSetup {
-            inputs: vec![InputSetup::default(); 2],
-            ..ChannelSetup::default()
-        },
+        setup: ChannelSetup { inputs: vec![InputSetup::default(); 2], ..ChannelSetup::default() },
     }
 }
 

@@ -104,10 +104,7 @@ const TWO_LINKS: &str = "
 ";
 
 fn channel(inputs: usize) -> ChannelSetup {
-    ChannelSetup {
-        inputs: vec![InputSetup::default(); inputs],
-        ..ChannelSetup::default()
-    }
+    ChannelSetup { inputs: vec![InputSetup::default(); inputs], ..ChannelSetup::default() }
 }
 
 /// The first snapshot for which `holds`.

@@ -30,7 +30,15 @@ fn datagrams() -> Vec<Vec<u8>> {
 fn one_input() -> Setup {
     let inputs = vec![InputSetup::default()];
     let gather = GatherSetup::default();
-    Setup { channels: vec![ChannelSetup { inputs, policy: Policy::default(), delay: Span::from_millis(1), gather, ..ChannelSetup::default() }] }
+    Setup {
+        channels: vec![ChannelSetup {
+            inputs,
+            policy: Policy::default(),
+            delay: Span::from_millis(1),
+            gather,
+            ..ChannelSetup::default()
+        }],
+    }
 }
 
 fn packets_of(bytes: &[u8], framing: Framing) -> Vec<&[u8; 188]> {

@@ -320,7 +320,13 @@ fn no_stream_is_taken_for_another_and_each_is_found_when_it_comes_later() {
     let window = 100 * align_net::MS;
     let aligner = || {
         let span = Span::from_nanos(window);
-        Aligner::new(&Settings { feeds: 2, window: span, capacity: Settings::capacity(span, 100_000_000), merge: true })
+        Aligner::new(&Settings {
+            feeds: 2,
+            window: span,
+            capacity: Settings::capacity(span, 100_000_000),
+            merge: true,
+            pace: false,
+        })
     };
     for (name, first) in &sources {
         let good = first.packets.iter().filter(|packet| packet[0] == 0x47).count();

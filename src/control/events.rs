@@ -50,9 +50,10 @@ pub fn weight(event: &Event) -> Weight {
         },
         What::Kinship { .. }
         | What::Arrived { .. }
-        | What::Cleared { .. } | What::ClockStep { .. } | What::Unmuted | What::Set { .. } => {
-            Weight::Good
-        }
+        | What::Cleared { .. }
+        | What::ClockStep { .. }
+        | What::Unmuted
+        | What::Set { .. } => Weight::Good,
     }
 }
 

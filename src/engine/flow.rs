@@ -1,13 +1,13 @@
 //! What becomes of the packets of a channel's inputs until they leave.
 //!
-//! - A channel with one input, or that is only to cut, keeps each input's datagrams in a delay line of its own.
-//! - Any other keeps all packets of all inputs in one aligner, which finds out how they stand to each other, and makes one
-//!   sequence of those that are the same.
+//! - A channel that passes datagrams on as they come, and has one input or is only to cut, keeps each input's in a delay line.
+//! - Any other keeps all packets of all inputs in one aligner, which puts them in time, finds out how inputs stand to each other,
+//!   and makes one sequence of those that are the same.
 
 use super::joint::Joint;
 use super::line::Line;
 use super::packets::Packets;
-use super::setup::{ChannelSetup, MAX_INPUTS};
+use super::setup::{ChannelSetup, MAX_INPUTS, Pace};
 use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::InputSnapshot;
 use crate::switch::align::{Kinship, Leaving};
@@ -50,6 +50,14 @@ impl Flow {
         match self {
             Self::Lines(lines) => lines[place].arrive(packets, at, slots),
             Self::Joint(joint) => joint.arrive(place, packets, frame, at, slots),
+        }
+    }
+
+    /// Packets of the input at `place` were lost before those that come next.
+    pub(super) fn lost(&mut self, place: usize) {
+        match self {
+            Self::Lines(_) => {}
+            Self::Joint(joint) => joint.lost(place),
         }
     }
 
@@ -108,11 +116,12 @@ impl Flow {
     }
 }
 
-/// Whether the inputs are held against each other.
+/// Whether the inputs are held against each other, or their packets against their clocks.
 fn is_joint(setup: &ChannelSetup) -> bool {
     let several = setup.inputs.len() > 1;
-    match setup.mode {
+    let joins = match setup.mode {
         Mode::Auto | Mode::Merge | Mode::Splice => several,
         Mode::Cut => false,
-    }
+    };
+    joins || setup.pace == Pace::Pcr
 }

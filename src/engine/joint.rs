@@ -3,7 +3,7 @@
 use core::mem::{Discriminant, discriminant};
 
 use super::packets::{Packets, packet_at};
-use super::setup::{ChannelSetup, MAX_INPUTS};
+use super::setup::{ChannelSetup, MAX_INPUTS, Pace};
 use super::slots::{FRAME_SIZE, Slot, Slots};
 use super::snapshot::InputSnapshot;
 use crate::switch::Handle;
@@ -12,6 +12,8 @@ use crate::switch::policy::Mode;
 use crate::ts::Packet;
 use crate::units::{Instant, Span};
 
+/// Packets that leave by a clock do so at multiples of this, so that one wake serves several.
+const GRID: i64 = 500_000;
 /// How often it is looked how inputs stand to each other.
 const LOOK: Span = Span::from_secs(1);
 /// Packets in a datagram, most often.
@@ -20,6 +22,7 @@ const USUAL: usize = 7;
 #[derive(Debug)]
 pub(super) struct Joint {
     aligner: Aligner,
+    paced: bool,
     /// What was last told of how each input stands to the one on air.
     told: [Option<Discriminant<Relation>>; MAX_INPUTS],
     look: Instant,
@@ -41,8 +44,10 @@ impl Joint {
                 Mode::Auto | Mode::Merge => true,
                 Mode::Splice | Mode::Cut => false,
             },
+            pace: setup.pace == Pace::Pcr,
         });
-        Self { aligner, told: [None; MAX_INPUTS], look: Instant::LONG_AGO }
+        let paced = setup.pace == Pace::Pcr;
+        Self { aligner, paced, told: [None; MAX_INPUTS], look: Instant::LONG_AGO }
     }
 
     #[inline]
@@ -77,7 +82,17 @@ impl Joint {
 
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        self.aligner.deadline()
+        let due = self.aligner.deadline();
+        if self.paced && due != Instant::NEVER {
+            Instant::from_nanos(due.nanos().saturating_add(GRID - 1) / GRID * GRID)
+        } else {
+            due
+        }
+    }
+
+    /// Packets of an input were lost before those that come next.
+    pub(super) fn lost(&mut self, place: usize) {
+        self.aligner.lost(place);
     }
 
     /// Looks at most once in [`LOOK`], or where feeds were joined or parted, how the inputs stand to the one on air: those of

@@ -28,14 +28,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(delay: Span, capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self {
-            delay,
-            capacity,
-            waiting: VecDeque::with_capacity(capacity),
-            leaving: None,
-            hurried: 0,
-            overrun: 0,
-        }
+        Self { delay, capacity, waiting: VecDeque::with_capacity(capacity), leaving: None, hurried: 0, overrun: 0 }
     }
 
     #[inline]

@@ -21,7 +21,7 @@ mod snapshot;
 
 pub use event::{Command, Event, InputState, Kind, Reason, Setting, Switch, What};
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
-pub use setup::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Setup};
+pub use setup::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 

@@ -38,8 +38,10 @@ pub(super) struct Path {
     /// What is shown of all that is measured, and when it is looked at again.
     shown: Box<InputFigures>,
     shown_until: Instant,
-    /// What its contents' counters said was missing, as far as that was told to the arrivals.
+    /// What its counters said was missing, as far as that was told further.
     missing: u64,
+    /// The last datagram had an RTP header, whose sequence number tells what is lost.
+    rtp: bool,
     pub(super) analyser: Analyser,
     pub(super) judge: Judge,
     meter: Meter,
@@ -70,6 +72,7 @@ impl Path {
             shown: Box::default(),
             shown_until: Instant::LONG_AGO,
             missing: 0,
+            rtp: false,
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
             meter: Meter::new(wanted_rate(&setup.limits)),
@@ -117,11 +120,9 @@ impl Path {
         } else {
             self.strayed = false;
         }
+        self.rtp = layout.rtp.is_some();
         let Some(rtp) = layout.rtp else {
             self.deliver(frames, packets, at, slots, flow);
-            let missing = self.analyser.missing();
-            self.arrivals.lost(missing - self.missing);
-            self.missing = missing;
             return;
         };
         loop {
@@ -189,6 +190,14 @@ impl Path {
         if self.revision != self.analyser.revision() {
             self.revision = self.analyser.revision();
             self.judge.look_again(at);
+        }
+        let missing = self.analyser.missing();
+        if missing != self.missing {
+            if !self.rtp {
+                self.arrivals.lost(missing - self.missing);
+            }
+            self.missing = missing;
+            flow.lost(self.place);
         }
         flow.arrive(self.place, packets, frame, at, slots);
     }

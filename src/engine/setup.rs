@@ -28,8 +28,20 @@ pub struct ChannelSetup {
     pub delay: Span,
     /// The best kind of switch that is allowed.
     pub mode: policy::Mode,
+    /// When packets leave.
+    pub pace: Pace,
     /// How packets are put into datagrams.
     pub gather: GatherSetup,
+}
+
+/// When a packet leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// The delay after it should have come by its stream's own clock (PCR): jitter is taken out.
+    #[default]
+    Pcr,
+    /// The delay after it came.
+    Arrival,
 }
 
 /// One input of a channel.

@@ -132,10 +132,7 @@ impl Monitor {
     /// A monitor of a stream that has not begun.
     pub fn new(framing: Framing) -> Self {
         let input = InputSetup { framing, limits: Limits::NONE, capacity: 16, ..InputSetup::default() };
-        let channel = ChannelSetup {
-            inputs: vec![input],
-            ..ChannelSetup::default()
-        };
+        let channel = ChannelSetup { inputs: vec![input], ..ChannelSetup::default() };
         let engine = Engine::new(&Setup { channels: vec![channel] }, Instant::ZERO);
         let frames = HeapFrames::new(engine.frames_wanted());
         Self { engine, frames, snapshot: Snapshot::default(), first: None, last: Instant::ZERO }

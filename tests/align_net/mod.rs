@@ -182,6 +182,7 @@ pub(crate) fn run_with(
     arrivals.sort_by_key(|(at, feed, _)| (*at, *feed));
     let mut ledger = Ledger::default();
     aligner.follow(Some(0), Instant::ZERO, |_| unreachable!());
+    let mut last = vec![None; feeds.len()];
     let first_end = feeds.iter().filter_map(|(_, all)| all.last()).map(|(at, _)| *at).min();
     for &(at, feed, packets) in &arrivals {
         if first_end.is_some_and(|end| at <= end) {
@@ -192,6 +193,9 @@ pub(crate) fn run_with(
         for packet in packets {
             let handle = ledger.give(feed, *packet);
             let bytes = Packet::new(&feeds[feed].0[*packet]);
+            if last[feed].replace(*packet).is_some_and(|last| last + 1 != *packet) {
+                aligner.lost(feed);
+            }
             aligner.packet(feed, bytes, handle, Instant::from_nanos(at), |handle| _ = ledger.back(handle));
         }
         also(aligner, at, &mut |handle| _ = ledger.back(handle));
@@ -207,8 +211,17 @@ pub(crate) fn run_with(
 
 /// An aligner for streams of up to 20 Mb/s.
 pub(crate) fn aligner(feeds: usize, window: i64) -> Aligner {
+    Aligner::new(&settings(feeds, window))
+}
+
+/// The same by the clocks of the feeds.
+pub(crate) fn paced(feeds: usize, window: i64) -> Aligner {
+    Aligner::new(&Settings { pace: true, ..settings(feeds, window) })
+}
+
+fn settings(feeds: usize, window: i64) -> Settings {
     let window = Span::from_nanos(window);
-    Aligner::new(&Settings { feeds, window, capacity: Settings::capacity(window, 20_000_000), merge: true })
+    Settings { feeds, window, capacity: Settings::capacity(window, 20_000_000), merge: true, pace: false }
 }
 
 /// What no feed could tell.

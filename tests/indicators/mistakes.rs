@@ -202,7 +202,8 @@ fn all_packets_of_a_datagram_are_counted_whether_it_has_1_or_10() {
             let framing = if carriage == Carriage::Rtp { Framing::Rtp } else { Framing::Auto };
             let inputs = vec![InputSetup { framing, ..InputSetup::default() }];
             let (policy, gather) = (Policy::default(), GatherSetup::default());
-            let channel = ChannelSetup { inputs, policy, delay: Span::from_millis(20), gather, ..ChannelSetup::default() };
+            let channel =
+                ChannelSetup { inputs, policy, delay: Span::from_millis(20), gather, ..ChannelSetup::default() };
             let mut rig = Rig::new(&Setup { channels: vec![channel] });
             let (mut at, mut sent) = (0, 0);
             for &size in sizes.iter().cycle() {

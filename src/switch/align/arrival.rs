@@ -35,6 +35,13 @@ impl Merge {
         again
     }
 
+    /// Packets of a feed were lost before the one that comes next.
+    pub(super) fn lost(&mut self, feed: usize) {
+        if let Some(pacer) = self.feeds.get_mut(feed).and_then(|feed| feed.pacer.as_mut()) {
+            pacer.lost();
+        }
+    }
+
     /// A packet of a feed. Its number, if it waits.
     #[inline]
     pub(super) fn packet<R: FnMut(Handle)>(&mut self, i: usize, rec: Rec, release: &mut R) -> Option<u64> {
@@ -68,6 +75,9 @@ impl Merge {
         }
         let number = feed.track.end();
         feed.track.push(rec);
+        if let Some(pacer) = &mut feed.pacer {
+            pacer.packet(number, at);
+        }
         match feed.role {
             Role::Apart => {}
             Role::Entering => self.wake = Instant::LONG_AGO,
@@ -75,7 +85,7 @@ impl Merge {
                 if self.contested || feed.is_nearly_full() {
                     self.wake = Instant::LONG_AGO;
                 } else if number == feed.track.head() {
-                    self.wake = self.wake.min(feed.due(&rec, self.window));
+                    self.wake = self.wake.min(feed.leaves(number, &rec, self.window));
                 }
             }
         }
@@ -109,9 +119,16 @@ impl Merge {
     }
 
     /// A PCR in the packet of this number.
-    pub(super) fn clock(&mut self, feed: usize, number: u64, pid: Pid, pcr: Ticks27M) {
+    pub(super) fn clock(&mut self, feed: usize, number: u64, at: Instant, pid: Pid, pcr: Ticks27M) {
         if let Some(feed) = self.feeds.get_mut(feed) {
             feed.push_clock(Clock { number, pid, pcr });
+            if let Some(pacer) = &mut feed.pacer {
+                pacer.clock(number, feed.track.head(), at, pid, pcr);
+                if feed.role != Role::Apart {
+                    // what waits may now leave earlier
+                    self.wake = Instant::LONG_AGO;
+                }
+            }
         }
     }
 

@@ -232,11 +232,12 @@ impl Merge {
 
     /// The null packet that `from` has first, and those of the others.
     fn blank_choice(&self, from: usize, fingerprint: u64, present: Set, open: Set) -> Choice {
-        let mut choice = Choice { feeds: 0, from, blank: true, open, due: Instant::NEVER };
+        let mut choice = Choice { feeds: 0, from, blank: true, open, due: Instant::NEVER, leaves: Instant::NEVER };
         for (i, feed) in self.members(present) {
             if let Some(rec) = feed.track.front().filter(|rec| rec.blank && rec.fingerprint == fingerprint) {
                 choice.feeds |= 1 << i;
                 choice.due = choice.due.min(feed.due(rec, self.window));
+                choice.leaves = choice.leaves.min(feed.leaves(feed.track.head(), rec, self.window));
             }
         }
         choice.open &= !choice.feeds;
@@ -302,12 +303,14 @@ impl Merge {
         if let Some((i, rec)) = blank {
             return Some(Outcome::Take(self.blank_choice(i, rec.fingerprint, present, open & !group)));
         }
-        let mut due = Instant::NEVER;
+        let (mut due, mut leaves) = (Instant::NEVER, Instant::NEVER);
         for (_, feed) in self.members(group) {
-            due = due.min(feed.identity().map_or(due, |(_, rec)| feed.due(rec, self.window)));
+            let Some((number, rec)) = feed.identity() else { continue };
+            due = due.min(feed.due(rec, self.window));
+            leaves = leaves.min(feed.leaves(number, rec, self.window));
         }
         let from = lead.filter(|lead| group & 1 << lead != 0).unwrap_or(winner);
-        Some(Outcome::Take(Choice { feeds: group, from, blank: false, open: open & !group, due }))
+        Some(Outcome::Take(Choice { feeds: group, from, blank: false, open: open & !group, due, leaves }))
     }
 
     /// The furthest that a feed may stand from the output's clock.

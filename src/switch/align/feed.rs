@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::pace::Pacer;
 use super::rate::Rate;
 use super::track::{Rec, Track};
 use super::{Counts, Handle};
@@ -66,10 +67,12 @@ pub(super) struct Feed {
     /// The latest null packet.
     pub(super) null: u64,
     pub(super) counts: Counts,
+    /// The clock that its packets leave by; none where they leave as they came.
+    pub(super) pacer: Option<Pacer>,
 }
 
 impl Feed {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, pace: bool) -> Self {
         Self {
             track: Track::new(capacity),
             role: Role::Apart,
@@ -90,11 +93,12 @@ impl Feed {
             clocks: VecDeque::with_capacity(CLOCKS),
             null: 0,
             counts: Counts::default(),
+            pacer: pace.then(Pacer::new),
         }
     }
 
     pub(super) const fn memory() -> usize {
-        CLOCKS * size_of::<Clock>()
+        CLOCKS * size_of::<Clock>() + Pacer::memory()
     }
 
     /// When a packet of this feed would have come on the clock of the output.
@@ -106,6 +110,13 @@ impl Feed {
     #[inline]
     pub(super) fn due(&self, rec: &Rec, window: Span) -> Instant {
         self.on_clock(rec.at) + window
+    }
+
+    /// When a packet of it is to leave.
+    #[inline]
+    pub(super) fn leaves(&self, number: u64, rec: &Rec, window: Span) -> Instant {
+        let paced = self.pacer.as_ref().and_then(|pacer| pacer.time(number));
+        self.on_clock(paced.unwrap_or(rec.at)) + window
     }
 
     /// Finds the first packet that is not blank again.

@@ -72,6 +72,8 @@ pub(super) struct Choice {
     /// The feeds of which it is not known whether they have it.
     pub(super) open: Set,
     pub(super) due: Instant,
+    /// When it is to leave, which is `due` where packets leave as they came.
+    pub(super) leaves: Instant,
 }
 
 /// A packet that will leave, whatever comes.
@@ -117,7 +119,7 @@ impl Merge {
         let log = Track::new(settings.capacity);
         Self {
             window: settings.window,
-            feeds: (0..settings.feeds).map(|_| Feed::new(settings.capacity)).collect(),
+            feeds: (0..settings.feeds).map(|_| Feed::new(settings.capacity, settings.pace)).collect(),
             out: PidTable::default(),
             lead: None,
             alone: None,
@@ -264,8 +266,8 @@ impl Merge {
                 self.wake = Instant::NEVER;
                 return None;
             };
-            if choice.due > now && !hurry {
-                self.wake = choice.due;
+            if choice.leaves > now && !hurry {
+                self.wake = choice.leaves;
                 return None;
             }
             if let Some((pcr, true)) = self.commit(choice, false, release)
@@ -282,7 +284,8 @@ impl Merge {
         self.contested = false;
         self.unsettled = false;
         loop {
-            let mut choice = Choice { feeds: 0, from: lead, blank: false, open: 0, due: Instant::NEVER };
+            let mut choice =
+                Choice { feeds: 0, from: lead, blank: false, open: 0, due: Instant::NEVER, leaves: Instant::NEVER };
             let mut first = None;
             let mut same = true;
             for i in 0..self.feeds.len() {
@@ -315,6 +318,7 @@ impl Merge {
                 choice.feeds |= 1 << i;
                 choice.blank = rec.blank;
                 choice.due = choice.due.min(feed.due(rec, self.window));
+                choice.leaves = choice.leaves.min(feed.leaves(feed.track.head(), rec, self.window));
                 choice.from = i;
             }
             let present = choice.feeds;
@@ -428,7 +432,7 @@ impl Merge {
         self.rate.packet(holed);
         let leaving =
             Leaving { handle: rec.handle(), outline: rec.outline, feed: choice.from, alone: others && !is_shared };
-        self.ready.push_back(Ready { leaving, due: choice.due, blank: choice.blank, spare, twice: false });
+        self.ready.push_back(Ready { leaving, due: choice.leaves, blank: choice.blank, spare, twice: false });
         for i in 0..self.feeds.len() {
             let feed = &self.feeds[i];
             if choice.feeds & 1 << i == 0

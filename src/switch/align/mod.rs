@@ -27,6 +27,7 @@ mod fingerprint;
 mod kin;
 mod lines;
 mod merge;
+mod pace;
 mod plan;
 mod rate;
 mod settle;
@@ -55,6 +56,9 @@ pub struct Settings {
     pub capacity: usize,
     /// Whether feeds that have the same packets are made one. If not, it is only said how they stand.
     pub merge: bool,
+    /// Whether packets leave by their feed's clock (PCR) in place of when they came. The window is then less by as much as the two
+    /// differ, where a packet should have come before it did.
+    pub pace: bool,
 }
 
 impl Settings {
@@ -219,17 +223,16 @@ impl Aligner {
             fingerprint::fingerprint(packet.bytes())
         };
         let blank = self.merge.is_blank(feed, fingerprint, outline);
+        let pcr = if outline.has_pcr() && !outline.transport_error_indicator() { packet.pcr() } else { None };
         let number = self.merge.packet(feed, Rec::new(fingerprint, at, handle, outline, blank), &mut release);
         self.kin.packet(feed);
         if blank {
             return;
         }
-        if outline.has_pcr()
-            && let Some(pcr) = packet.pcr().filter(|_| !outline.transport_error_indicator())
-        {
+        if let Some(pcr) = pcr {
             let (pid, merge) = (outline.pid(), &mut self.merge);
             if let Some(number) = number {
-                merge.clock(feed, number, pid, pcr);
+                merge.clock(feed, number, at, pid, pcr);
             }
             let anchor = Anchor { fingerprint, pid, pcr, number: number.unwrap_or(0), at };
             let merges = self.merges;
@@ -243,6 +246,11 @@ impl Aligner {
         if packet.payload_unit_start_indicator() {
             self.kin.unit(feed, self.merge.lead(), packet);
         }
+    }
+
+    /// Packets of `feed` were lost before the one that comes next.
+    pub fn lost(&mut self, feed: usize) {
+        self.merge.lost(feed);
     }
 
     /// Lets go of what `feed` brought too long before `now` to be of use, where it is not joined to others. What comes of it
