@@ -252,7 +252,7 @@ impl Channel {
             switches: self.switches,
             packets: self.packets,
             datagrams: self.gather.datagrams(),
-            unsynchronised: self.unsynchronised,
+            unsynchronised: self.unsynchronised + self.flow.unsynchronised(),
             last_packet: self.last_packet,
         };
     }

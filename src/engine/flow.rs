@@ -108,6 +108,14 @@ impl Flow {
         }
     }
 
+    /// Packets that were left out because their sync byte was not 0x47.
+    pub(super) fn unsynchronised(&self) -> u64 {
+        match self {
+            Self::Lines(_) => 0,
+            Self::Joint(joint) => joint.unsynchronised(),
+        }
+    }
+
     pub(super) fn fill(&self, place: usize, snapshot: &mut InputSnapshot, now: Instant) {
         match self {
             Self::Lines(lines) => (snapshot.hurried, snapshot.overrun) = lines[place].counts(),

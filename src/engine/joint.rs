@@ -131,6 +131,10 @@ impl Joint {
         (lead != place).then(|| self.aligner.kinship(place, now))
     }
 
+    pub(super) fn unsynchronised(&self) -> u64 {
+        (0..MAX_INPUTS).map(|place| self.aligner.counts(place).unsynchronised).sum()
+    }
+
     pub(super) fn fill(&self, place: usize, snapshot: &mut InputSnapshot, now: Instant) {
         snapshot.merged = Some(self.aligner.counts(place));
         snapshot.kinship = self.kinship(place, now);

@@ -39,7 +39,7 @@ pub struct ChannelSnapshot {
     pub packets: u64,
     /// Datagrams put out; each goes to every output of the channel.
     pub datagrams: u64,
-    /// Packets of the input on air that were left out because their sync byte was not 0x47.
+    /// Packets that were left out because their sync byte was not 0x47.
     pub unsynchronised: u64,
     /// When the last packet was put out; none before the first.
     pub last_packet: Option<Instant>,
