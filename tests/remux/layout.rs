@@ -1,7 +1,8 @@
 //! Which PID takes whose place, and what PAT and PMT say.
 
 use super::rig::{
-    Rig, counter_of, filled, last_pat, last_pmt, map_of, packets, pat, pid_of, plain, pmt, pmt_section, sections,
+    Rig, counter_of, filled, last_pat, last_pmt, map_of, packets, pat, pid_of, plain, pmt, pmt_section, section,
+    sections,
 };
 use changeover::switch::remux::{ClockPolicy, Fit, Pcr, Sent, Settings};
 use changeover::ts::Packet;
@@ -247,7 +248,10 @@ fn what_no_pmt_lists_passes_where_it_is_in_nobodys_way() {
     }
     rig.remux.enter(1, 0);
     for (pid, wanted) in [(1, Sent::Packet), (0x11, Sent::Packet), (0x700, Sent::Packet), (0x102, Sent::Nothing)] {
-        assert_eq!(rig.send(1, plain(pid, 9)), wanted, "{pid:#x}");
+        let mut packet = plain(pid, 9);
+        packet[1] |= 0x40;
+        packet[4] = 0;
+        assert_eq!(rig.send(1, packet), wanted, "{pid:#x}");
         assert_eq!(rig.send(0, plain(0x11, 4)), Sent::Nothing, "not on air");
     }
     assert_eq!(counter_of(&rig.out[rig.out.len() - 1]), 4);
@@ -345,4 +349,68 @@ fn a_feed_that_nothing_is_known_of_is_taken_to_be_like_the_output() {
     rig.send(1, pmt(0x50, 0, 4, 30, 0x64, &[(3, 0x60, DEU), (0x1B, 0x64, &[])]));
     assert_eq!((rig.pid(1, 0x64), rig.pid(1, 0x60)), (Some(0x100), Some(0x101)));
     assert_eq!(rig.send(1, plain(0x100, 2)), Sent::Nothing);
+
+    // and once more after the tables are made here: what it has in the place of a PMT is none to pass on
+    let mut rig = Rig::new(3);
+    first(&mut rig, 0, 0);
+    second(&mut rig, 1);
+    rig.remux.enter(0, 0);
+    rig.remux.enter(1, 0);
+    rig.remux.enter(2, 0);
+    let theirs = pmt(0x1000, 3, 1, 17, 0x100, &[(2, 0x100, &[])]);
+    assert_eq!(rig.send(2, theirs), Sent::Packet);
+    let map = last_pmt(&rig.out, 0x1000);
+    assert_eq!((map.version, map.streams.len()), (1, 5));
+}
+
+#[test]
+fn no_section_goes_on_with_another_feeds() {
+    let mut rig = Rig::new(2);
+    first(&mut rig, 0, 0);
+    second(&mut rig, 1);
+    let sdt = |fill: u8| section(0x42, 1, 0, &[fill; 200]);
+    let [ours, theirs] = [1, 2].map(|fill| packets(0x11, 6, &sdt(fill)));
+    rig.remux.enter(0, 0);
+    rig.send(0, ours[0]);
+    rig.remux.enter(1, 0);
+    assert_eq!(rig.send(1, theirs[1]), Sent::Nothing);
+    // the end of one, and behind it the beginning of the next, with and without an adaptation field
+    for field in [0, 1, 2, 20] {
+        let mut rig = Rig::new(2);
+        first(&mut rig, 0, 0);
+        second(&mut rig, 1);
+        rig.remux.enter(0, 0);
+        rig.send(0, ours[0]);
+        rig.remux.enter(1, 0);
+        for tail in [1, 2, 3, 100, 140] {
+            let room = 184 - field - 1 - tail;
+            let mut payload = vec![tail as u8];
+            payload.extend(vec![0xAB; tail]);
+            payload.extend(&sdt(3)[..room]);
+            let packet = if field == 0 {
+                let mut packet = plain(0x11, 1);
+                packet[1] |= 0x40;
+                packet[4..].copy_from_slice(&payload);
+                packet
+            } else {
+                filled(0x11, 1, true, None, &payload)
+            };
+            rig.remux.enter(1, 0);
+            let out = rig.one(1, packet);
+            assert_eq!(Packet::new(&out[0]).payload()[0], 0);
+            assert_eq!(Packet::new(&out[0]).payload()[1..], sdt(3)[..room]);
+            assert!(!Packet::new(&out[0]).has_pcr());
+            assert_eq!(rig.send(1, filled(0x11, 2, false, None, &sdt(3)[room..])), Sent::Packet);
+            assert_eq!(sections(&rig.out, 0x11).pop(), Some(sdt(3)));
+        }
+        // a start that starts nothing
+        rig.remux.enter(1, 0);
+        let mut payload = [0xAB; 184];
+        payload[0] = 183;
+        let mut packet = plain(0x11, 1);
+        packet[1] |= 0x40;
+        packet[4..].copy_from_slice(&payload);
+        assert_eq!(rig.send(1, packet), Sent::Nothing);
+        assert_eq!(rig.remux.counts().dropped_midway, 1);
+    }
 }

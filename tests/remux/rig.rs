@@ -152,7 +152,7 @@ pub fn filled(pid: u16, counter: u8, start: bool, pcr: Option<Ticks27M>, payload
     }
     if let Some(pcr) = pcr {
         p[5] = 0x10;
-        let all = (pcr.0 / 300) << 15 | 0x7E00 | pcr.0 % 300;
+        let all = (pcr.0 / 300) << 15 | 0x7E00 | (pcr.0 % 300);
         p[6..12].copy_from_slice(&all.to_be_bytes()[2..]);
     }
     p[at..].copy_from_slice(payload);

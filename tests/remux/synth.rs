@@ -1,15 +1,18 @@
 //! Synthetic feeds: what leaves of them is looked at by the analyser.
 
+use super::counting::ALLOCATIONS;
 use super::rig::{Bytes, Rig, counter_of, last_pmt, pid_of};
-use changeover::switch::remux::Sent;
+use changeover::switch::remux::{self, ClockPolicy, Pcr, Remux, Sent};
+use changeover::switch::{Handle, Store};
 use changeover::synth::{Feed, Settings};
 use changeover::tr101290::{Analyser, Indicator};
-use changeover::ts::Packet;
 use changeover::ts::pes::Header;
+use changeover::ts::{Outline, Packet};
 use changeover::units::{Instant, Pid, Pts90k, Ticks27M};
 
 fn main_feed() -> Settings {
-    Settings { bit_rate: 4_000_000, ..Settings::default() }
+    // its SDT takes two packets
+    Settings { bit_rate: 4_000_000, service_name: "A long name ".repeat(20), ..Settings::default() }
 }
 
 /// Other PIDs, another clock, another language.
@@ -60,7 +63,7 @@ fn feeds_with_the_same_tables_leave_as_they_came() {
     }
     // but for the first of each PID after each of five entries
     assert!(passed >= 20_000 - tables - 5 * 4, "{passed} and {tables}");
-    assert_eq!((rig.heap.open, rig.remux.counts()), (0, changeover::switch::remux::Counts::default()));
+    assert_eq!((rig.heap.open, rig.remux.counts()), (0, remux::Counts::default()));
 }
 
 /// What is sent of two feeds side by side: from a moment on that is asked for, each PID goes over where the other feed
@@ -114,7 +117,7 @@ fn an_output_of_two_feeds_has_no_fault() {
             mixer.step(&settings);
         }
     }
-    let Rig { out, remux, heap, .. } = &mixer.rig;
+    let Rig { out, heap, .. } = &mixer.rig;
     let mut analyser = Analyser::new(&changeover::tr101290::Settings::default());
     for packet in out {
         analyser.packet(Instant::ZERO, packet, &mut ());
@@ -146,7 +149,8 @@ fn an_output_of_two_feeds_has_no_fault() {
     let map = last_pmt(out, 0x1000);
     assert_eq!((map.number, map.pcr, map.version), (1, 0x100, 39 % 32));
     assert_eq!(map.streams[1].2[2..5], *b"fra");
-    assert_eq!(remux.counts(), changeover::switch::remux::Counts::default());
+    let counts = mixer.rig.remux.counts();
+    assert_eq!(counts, remux::Counts { dropped_midway: counts.dropped_midway, ..remux::Counts::default() });
 }
 
 #[test]
@@ -208,4 +212,60 @@ fn a_loss_stays_one_and_a_duplicate_too() {
     }
     let sent: Vec<_> = rig.out.iter().map(|packet: &Bytes| (pid_of(packet), counter_of(packet))).collect();
     assert_eq!(sent, [3, 4, 4, 5, 8, 9].map(|counter| (0x101, counter)));
+}
+
+/// Frames that are used again and again.
+struct Ring {
+    frames: Vec<Bytes>,
+    next: u32,
+}
+
+impl Store for Ring {
+    fn bytes(&self, handle: Handle) -> Option<&Bytes> {
+        self.frames.get(handle.frame as usize)
+    }
+
+    fn bytes_mut(&mut self, handle: Handle) -> Option<&mut Bytes> {
+        self.frames.get_mut(handle.frame as usize)
+    }
+
+    fn fresh(&mut self) -> Option<Handle> {
+        self.next = (self.next + 1) % 64;
+        Some(Handle { frame: self.next, offset: 0 })
+    }
+
+    fn release(&mut self, _: Handle) {}
+}
+
+#[test]
+fn nothing_is_allocated_once_it_is_made() {
+    let settings = [main_feed(), other_feed()];
+    let packets: Vec<Vec<_>> =
+        settings.iter().map(|feed| Feed::new(feed.clone()).take(20_000).map(|packet| packet.bytes).collect()).collect();
+    let mut remux = Remux::new(&remux::Settings { feeds: 17, clock: ClockPolicy::Continue });
+    let mut ring = Ring { frames: vec![[0; 188]; 64], next: 0 };
+    ALLOCATIONS.set(Some(0));
+    for n in 0..20_000 {
+        if n % 700 == 399 {
+            let feed = n / 700 % 2;
+            remux.fit(feed);
+            remux.enter(feed, n as i64 * 300);
+            remux.psi(&mut ring, &mut |_, _| {});
+            let clock = remux.pcr_pids().next();
+            clock.and_then(|pid| remux.pcr_only(pid, Ticks27M(0), &mut ring));
+            remux.null(&mut ring);
+        }
+        for (feed, packets) in packets.iter().enumerate() {
+            let packet = Packet::new(&packets[n]);
+            remux.watch(feed, packet);
+            if !remux.passes(feed, Outline::of(packet))
+                && let Some(handle) = ring.fresh()
+            {
+                ring.frames[handle.frame as usize] = packets[n];
+                remux.packet(feed, handle, Outline::of(packet), Pcr::Keep, &mut ring, &mut |_, _| {});
+            }
+        }
+    }
+    assert_eq!(ALLOCATIONS.take(), Some(0));
+    assert!(remux.on_air().is_some());
 }

@@ -62,6 +62,11 @@ impl OutPid {
         self.counter
     }
 
+    /// Whether something was sent, and its last packet was not of `source`.
+    pub(super) fn is_handed_over(&self, source: Source) -> bool {
+        self.is_used() && self.source != source
+    }
+
     /// From now on, packets of the source that it was last counted for leave as they came, if their counters allow.
     pub(super) fn let_pass(&mut self, direct: bool) {
         self.direct = direct && self.shift == 0;

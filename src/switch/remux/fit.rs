@@ -68,6 +68,8 @@ pub struct Counts {
     pub dropped_unmapped: u64,
     /// Packets of a feed that is not on air, or never was, on PIDs that only the feed on air may send.
     pub dropped_off_air: u64,
+    /// Packets that go on with sections whose beginning another feed did not send.
+    pub dropped_midway: u64,
     /// Packets that do not begin with a sync byte, or with a handle that is nobody's.
     pub dropped_unreadable: u64,
     /// PCRs that were taken off a packet, to stand alone or nowhere.

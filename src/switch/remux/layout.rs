@@ -99,6 +99,11 @@ impl Layout {
         self.used.has(pid)
     }
 
+    /// Whether a PID of the output is a PMT's.
+    pub(super) fn has_table(&self, pid: Pid) -> bool {
+        self.programs.iter().any(|program| program.pmt_pid == pid)
+    }
+
     /// The PCR PIDs of the programs that are on air, each once.
     pub(super) fn clocks(&self) -> impl Iterator<Item = Pid> + '_ {
         let pid = |program: &Program| program.pcr_pid.filter(|_| program.source.is_some());
@@ -261,7 +266,11 @@ impl Layout {
         if pid == Pid::PAT {
             return self.pat.packet(Pid::PAT, start, bytes).then_some(Pid::PAT);
         }
-        let listed = |program: &Program| tables.programs().get(usize::from(program.source?)).map(|it| it.pmt_pid);
+        let listed = |program: &Program| {
+            let source = usize::from(program.source?);
+            // of a feed that is not known yet, those of the feed before stay, and so do their places
+            tables.pat().map_or(Some(program.pmt_pid), |_| tables.programs().get(source).map(|it| it.pmt_pid))
+        };
         let is_of_place = |program: &Program| listed(program) == Some(pid);
         let is_due = |program: &Program| {
             let shares = |other: &Program| is_of_place(other) && other.pmt_pid == program.pmt_pid;

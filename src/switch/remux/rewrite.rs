@@ -9,6 +9,8 @@ use crate::ts::{Outline, PACKET_SIZE, Packet};
 use crate::units::{Pid, Ticks27M};
 
 pub(super) const DISCONTINUITY_INDICATOR: u8 = 0x80;
+/// PIDs below this carry sections of no one program, wherever no PMT says otherwise: the CAT and service information.
+const FIRST_OF_PROGRAMS: u16 = 0x20;
 
 /// Where a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,10 @@ impl Remux {
                 return Sent::Nothing;
             }
         };
+        if self.is_handed_over(feed, pid, out, way, outline) && !begin_sections(bytes) {
+            self.counts.dropped_midway += 1;
+            return Sent::Nothing;
+        }
         let offset = self.feeds.get(feed).map_or(0, |feed| feed.offset);
         let found = packet_pcr(bytes);
         let reference = match found {
@@ -91,10 +97,7 @@ impl Remux {
             None => Reference::None,
         };
         let Some(bytes) = store.bytes_mut(handle) else { return Sent::Nothing };
-        if way == Way::Listed(Role::Clock, out)
-            && (pid != out || self.ours)
-            && !matches!(reference, Reference::Put(_) | Reference::Elsewhere(..))
-        {
+        if self.ours && way == Way::Listed(Role::Clock, out) && !matches!(reference, Reference::Elsewhere(..)) {
             // what stands beside the PCRs of a PID of their own is nobody's
             return Sent::Nothing;
         }
@@ -138,6 +141,7 @@ impl Remux {
             Some(_) => {}
             // a PMT's place before its program found one
             None if is_on_air && self.air.wants(pid) => {}
+            None if is_on_air && self.ours && feed.blind && self.layout.has_table(pid) => {}
             None if !is_on_air => return Way::OffAir,
             None if !self.layout.uses(pid) => return Way::Through,
             // of a feed that is not known it is guessed that it is like the output
@@ -145,6 +149,21 @@ impl Remux {
             None => return Way::Unmapped,
         }
         if is_on_air { Way::Table } else { Way::OffAir }
+    }
+
+    /// Whether this is of a PID with sections, and the last packet on it was of another source: the counters run on, so nothing
+    /// tells a receiver that what follows does not belong to what it has.
+    fn is_handed_over(&mut self, feed: usize, pid: Pid, out: Pid, way: Way, outline: Outline) -> bool {
+        let has_sections = match way {
+            Way::Table => true,
+            Way::Listed(role, _) => matches!(role, Role::Sections | Role::Splice | Role::Access),
+            Way::Through => pid.value() < FIRST_OF_PROGRAMS,
+            Way::Unmapped | Way::OffAir => false,
+        };
+        let epoch = self.epochs.get(feed).copied().unwrap_or(0);
+        has_sections
+            && !outline.transport_error_indicator()
+            && self.pids.entry(out).is_handed_over(Source::new(feed, epoch))
     }
 
     /// Puts a packet of our tables in the place of one of the feed's.
@@ -195,15 +214,17 @@ impl Remux {
         if !is_known {
             return Reference::Put(value);
         }
+        // PCRs on a PID of their own have counters of their own: where the output's PID has packets of a stream as well, they
+        // must not be reckoned among those
+        let own = if self.ours && way == Way::Listed(Role::Clock, out) { None } else { Some(out) };
+        let carries = feed.routes.clocks.iter().any(|clock| clock.pid == pid && Some(clock.out) == own);
+        let mut reference = if carries { Reference::Put(value) } else { Reference::Remove };
         let mut done = [Pid::PAT; super::MAX_PROGRAMS];
-        let mut reference = Reference::Remove;
-        let carries = feed.routes.clocks.iter().any(|clock| clock.pid == pid && clock.out == out);
-        if carries {
-            reference = Reference::Put(value);
-        }
         for place in 0..super::MAX_PROGRAMS {
             let clock = self.feeds.get(at).and_then(|feed| feed.routes.clocks.get(place));
-            let Some(clock) = clock.filter(|clock| clock.pid == pid && clock.out != out).copied() else { continue };
+            let Some(clock) = clock.filter(|clock| clock.pid == pid && Some(clock.out) != own).copied() else {
+                continue;
+            };
             if done.contains(&clock.out) {
                 continue;
             }
@@ -283,6 +304,34 @@ impl Remux {
             *splice_unmoved += outcome.unmoved;
         }
     }
+}
+
+/// Makes a packet one that only begins sections: the end of an earlier one becomes stuffing of the adaptation field. False where
+/// none begins in it.
+fn begin_sections(bytes: &mut [u8; PACKET_SIZE]) -> bool {
+    let packet = Packet::new(bytes);
+    let at = PACKET_SIZE - packet.payload().len();
+    if !packet.payload_unit_start_indicator() || packet.is_scrambled() {
+        return packet.payload_unit_start_indicator();
+    }
+    let (Some(&pointer), had_field) = (bytes.get(at), packet.has_adaptation_field()) else { return false };
+    let begin = at + usize::from(pointer);
+    if begin + 1 >= PACKET_SIZE {
+        return false;
+    }
+    if pointer == 0 {
+        return true;
+    }
+    let is_bare = !had_field || bytes[4] == 0;
+    bytes[at..begin].fill(0xFF);
+    bytes[3] |= 0x20;
+    // the field's own length aside, it now takes all up to the pointer_field
+    bytes[4] = u8::try_from(begin - 5).unwrap_or(0);
+    if is_bare && begin > 5 {
+        bytes[5] = 0;
+    }
+    bytes[begin] = 0;
+    true
 }
 
 /// The PCR of a packet that is believed.

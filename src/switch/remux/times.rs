@@ -55,7 +55,7 @@ fn move_escr(field: &mut [u8], ticks: i64) {
 /// Writes a PCR into six bytes, the reserved bits set.
 pub(super) fn put_pcr(field: &mut [u8], pcr: Ticks27M) {
     let pcr = pcr.0 % Ticks27M::WRAP;
-    let [_, _, bytes @ ..] = ((pcr / 300) << 15 | 0x7E00 | pcr % 300).to_be_bytes();
+    let [_, _, bytes @ ..] = ((pcr / 300) << 15 | 0x7E00 | (pcr % 300)).to_be_bytes();
     if let Some(field) = field.first_chunk_mut() {
         *field = bytes;
     }
