@@ -368,7 +368,7 @@ fn no_section_goes_on_with_another_feeds() {
     let mut rig = Rig::new(2);
     first(&mut rig, 0, 0);
     second(&mut rig, 1);
-    let sdt = |fill: u8| section(0x42, 1, 0, &[fill; 200]);
+    let sdt = |fill: u8| section(0x42, 1, 0, &[fill; 190]);
     let [ours, theirs] = [1, 2].map(|fill| packets(0x11, 6, &sdt(fill)));
     rig.remux.enter(0, 0);
     rig.send(0, ours[0]);
@@ -413,4 +413,40 @@ fn no_section_goes_on_with_another_feeds() {
         assert_eq!(rig.send(1, packet), Sent::Nothing);
         assert_eq!(rig.remux.counts().dropped_midway, 1);
     }
+}
+
+#[test]
+fn programs_that_share_a_clock_each_get_theirs() {
+    let mut rig = Rig::new(2);
+    rig.watch(
+        0,
+        &[
+            pat(0, 7, 1, &[(1, 0x1000), (2, 0x1001)]),
+            pmt(0x1000, 0, 1, 1, 0x100, &[(2, 0x100, &[])]),
+            pmt(0x1001, 0, 2, 1, 0x200, &[(2, 0x200, &[])]),
+        ],
+    );
+    rig.watch(
+        1,
+        &[
+            pat(0, 7, 1, &[(1, 0x20), (2, 0x21)]),
+            pmt(0x20, 0, 1, 1, 0x30, &[(2, 0x30, &[])]),
+            pmt(0x21, 0, 2, 1, 0x30, &[(2, 0x40, &[])]),
+        ],
+    );
+    rig.remux.enter(0, 0);
+    for pid in [0x100, 0x200] {
+        rig.send(0, filled(pid, 7, false, Some(Ticks27M(27_000)), &[1]));
+    }
+    rig.remux.enter(1, 300);
+    let out = rig.one(1, filled(0x30, 0, false, Some(Ticks27M(54_000)), &[1]));
+    let seen: Vec<_> = out.iter().map(|p| (pid_of(p), counter_of(p), Packet::new(p).pcr())).collect();
+    assert_eq!(seen, [(0x200, 7, Some(Ticks27M(54_300))), (0x100, 8, Some(Ticks27M(54_300)))]);
+    rig.heap.full = true;
+    assert_eq!(rig.one(1, filled(0x30, 1, false, Some(Ticks27M(81_000)), &[1])).len(), 1);
+    assert_eq!(rig.remux.counts().no_room, 1);
+    // it is the same clock that both go by, whoever asks for no PCR
+    let before = rig.out.len();
+    rig.send_with(1, filled(0x30, 2, false, Some(Ticks27M(81_000)), &[1]), Pcr::Strip);
+    assert!(rig.out[before..].iter().all(|packet| !Packet::new(packet).has_pcr()));
 }

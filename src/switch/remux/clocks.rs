@@ -1,6 +1,5 @@
 //! The PCRs of the output: ISO/IEC 13818-1 2.7.2 and 2.4.3.4.
 
-use crate::switch::cut::Step;
 use crate::units::{Pid, Ticks27M};
 
 /// PCR PIDs that are followed: more programs than any multiplex has.
@@ -9,6 +8,15 @@ pub(super) const MAX_CLOCKS: usize = 64;
 pub(super) const MAX_STEPS: usize = 16;
 /// The most that a PCR may step unsignalled, in ticks: 100 ms (TR 101 290 table 5.0b 2.3b).
 const MAX_STEP: u64 = 2_700_000;
+
+/// A PCR that had to be signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its PID.
+    pub pid: Pid,
+    /// From the last PCR of the PID, the shorter way round, in 27 MHz ticks.
+    pub ticks: i64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Clock {

@@ -15,6 +15,10 @@
 //! - A packet with transport_error_indicator is believed in nothing but its PID.
 //! - Nothing is allocated once it is made.
 //!
+//! What is not done: a PES header or splice information with a time that lies in two packets is left as it is and counted, since
+//! the first of its bytes hang on the last; other tables on the PID of a PMT, and a PCR there, have no place once the tables
+//! are made here.
+//!
 //! The tables of the feed on air are followed in the packets that are sent, not in those that arrive: what a delay line still
 //! holds back changes nothing yet.
 
@@ -33,9 +37,9 @@ mod splice;
 mod tables;
 mod times;
 
+pub use clocks::Step;
 pub use fit::{Counts, Fit};
 
-use super::cut::Step;
 use super::{Handle, Store};
 use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable, SYNC_BYTE};
 use crate::units::{Pid, Ticks27M};
@@ -193,7 +197,8 @@ impl Remux {
 
     /// Packets of the feed may be sent from now on, their times moved by `offset` ticks of 27 MHz, and the tables are its
     /// own. PTS and PCR must move by the same, so what is not a whole tick of 90 kHz (300) is dropped, and with
-    /// [`ClockPolicy::Signal`] all. Packets of feeds entered before may still be sent, on the PIDs of their streams.
+    /// [`ClockPolicy::Signal`] all. It is one for all programs: of those whose clock it does not fit, the step is signalled.
+    /// Packets of feeds entered before may still be sent, on the PIDs of their streams.
     pub fn enter(&mut self, feed: usize, offset: i64) {
         let Some((entered, epoch)) = self.feeds.get_mut(feed).zip(self.epochs.get_mut(feed)) else { return };
         *epoch = epoch.wrapping_add(1).max(1);
