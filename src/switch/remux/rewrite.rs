@@ -49,7 +49,9 @@ impl Remux {
         store: &mut impl Store,
         emit: &mut impl FnMut(Handle, Outline),
     ) -> Sent {
-        let Some(bytes) = store.bytes_mut(handle).filter(|_| outline.is_synchronised()) else {
+        let is_read =
+            |bytes: &&mut [u8; PACKET_SIZE]| outline.is_synchronised() && Packet::new(bytes).is_synchronised();
+        let Some(bytes) = store.bytes_mut(handle).filter(is_read) else {
             self.counts.dropped_unreadable += 1;
             return Sent::Nothing;
         };
