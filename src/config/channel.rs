@@ -6,7 +6,7 @@ use super::plan::{ChannelPlan, InputPlan, OutputPlan};
 use super::problem::{Place, Report};
 use super::table::{Table, choice, plain_name};
 use super::yaml::{Data, Node};
-use crate::engine::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Pace};
+use crate::engine::{ChannelSetup, ClockPolicy, GatherSetup, InputSetup, MAX_INPUTS, Pace};
 use crate::health::Limits;
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::tr101290;
@@ -45,7 +45,7 @@ impl Channel {
             self.inputs.into_iter().map(|input| (input.plan, input.setup)).unzip();
         let outputs: Vec<OutputPlan> = self.outputs.into_iter().map(|output| output.plan).collect();
         let Rules { mode, delay, pace, policy } = self.rules;
-        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, gather };
+        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, clock: ClockPolicy::Signal, gather };
         Some(ChannelPlan { name, inputs, outputs, setup })
     }
 }

@@ -226,7 +226,9 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switch::cut;
+    use crate::switch::remux::{self, Pcr, Remux};
+    use crate::switch::{Handle, Store};
+    use crate::ts::{Outline, Packet};
     use crate::synth::{self, Feed};
 
     const BIT_RATE: u64 = 8_000_000;
@@ -282,18 +284,41 @@ mod tests {
         assert_eq!(findings.longest_gap, Span::from_millis(1));
     }
 
+    /// A packet on its way through a switch.
+    struct One([u8; 188]);
+
+    impl Store for One {
+        fn bytes(&self, _: Handle) -> Option<&[u8; 188]> {
+            Some(&self.0)
+        }
+
+        fn bytes_mut(&mut self, _: Handle) -> Option<&mut [u8; 188]> {
+            Some(&mut self.0)
+        }
+
+        fn fresh(&mut self) -> Option<Handle> {
+            None
+        }
+
+        fn release(&mut self, _: Handle) {}
+    }
+
     #[test]
     fn a_cut_tells_what_is_lost_or_repeated_to_the_packet() {
         let mut bench = Bench::new(8_000);
         let all = bench.packets.clone();
-        let mut cut = cut::Cut::default();
+        let mut remux = Remux::new(&remux::Settings { feeds: 1, clock: remux::ClockPolicy::Signal });
         let mut output = Vec::new();
         for range in [0..4_003, 3_600..6_000, 6_200..8_000] {
-            cut.cut();
-            for mut packet in all[range].iter().copied() {
-                let counter = cut.counter(crate::ts::Outline::of(crate::ts::Packet::new(&packet)));
-                cut.restamp(&mut packet, counter);
-                output.push(packet);
+            remux.cut(0);
+            for packet in &all[range] {
+                let mut store = One(*packet);
+                remux.watch(0, Packet::new(packet));
+                let outline = Outline::of(Packet::new(packet));
+                if !remux.passes(0, outline) {
+                    remux.packet(0, Handle::default(), outline, Pcr::Keep, &mut store, &mut |_, _| unreachable!());
+                }
+                output.push(store.0);
             }
         }
         bench.send(&output[..4_003]);

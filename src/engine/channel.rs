@@ -6,17 +6,24 @@ use super::event::{Event, InputState, Kind, Switch, What};
 use super::flow::Flow;
 use super::gather::Gather;
 use super::outbox::Outbox;
+use super::packets::{Packets, packet_at};
 use super::path::Path;
+use super::room::{Arena, Room};
 use super::setup::{ChannelSetup, MAX_INPUTS};
-use super::slots::{Frames, Slot, Slots};
+use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::ChannelSnapshot;
 use crate::health::{Change, Criterion, CriterionSet};
+use crate::switch::Handle;
 use crate::switch::align::Leaving;
-use crate::switch::cut::Cut;
 use crate::switch::policy::{Candidate, Chooser, Decision, Why};
+use crate::switch::remux::{self, Pcr, Remux, Sent};
+use crate::ts::{Outline, Packet};
 use crate::units::{ChannelId, InputId, Instant};
 
 use super::Events;
+
+/// Packets that can be made at once: the tables of as many programs as are known.
+const MADE_AT_ONCE: usize = 128;
 
 /// A switch that was decided and whose first packet has not left yet.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +40,14 @@ pub(super) struct Channel {
     /// The places of its inputs among those of the engine.
     pub(super) inputs: Range<usize>,
     pub(super) chooser: Chooser,
-    cut: Cut,
+    remux: Remux,
+    room: Room,
+    /// Packets that were made, on their way into datagrams.
+    made: Vec<(Handle, Outline)>,
+    /// The input whose packets are sent, or that of those that are the same which was followed first.
+    side: usize,
+    /// What its times are moved by, in 27 MHz ticks.
+    offset: i64,
     pub(super) flow: Flow,
     pub(super) gather: Gather,
     pending: Option<Pending>,
@@ -50,7 +64,11 @@ impl Channel {
             id,
             inputs,
             chooser: Chooser::new(&setup.policy, u64::from(setup.gather.ssrc), now),
-            cut: Cut::default(),
+            remux: Remux::new(&remux::Settings { feeds: setup.inputs.len(), clock: setup.clock }),
+            room: Room::default(),
+            made: Vec::with_capacity(MADE_AT_ONCE),
+            side: 0,
+            offset: 0,
             flow: Flow::new(setup),
             gather: Gather::new(&setup.gather, id),
             pending: None,
@@ -74,6 +92,22 @@ impl Channel {
 
     fn event(&self, at: Instant, what: What, events: &mut Events) {
         events.push(Event { at, channel: self.id, what });
+    }
+
+    /// Packets of the input at `place`, whose frame is the channel's from here.
+    #[inline]
+    pub(super) fn arrive(
+        &mut self,
+        place: usize,
+        packets: Packets,
+        frame: &[u8; FRAME_SIZE],
+        at: Instant,
+        slots: &mut Slots,
+    ) {
+        for bytes in packets.offsets().filter_map(|offset| packet_at(frame, offset)) {
+            self.remux.watch(place, Packet::new(bytes));
+        }
+        self.flow.arrive(place, packets, frame, at, slots);
     }
 
     /// When something leaves though nothing comes.
@@ -118,7 +152,7 @@ impl Channel {
         if muted != self.muted {
             self.muted = muted;
             // what was not sent is no loss to be shown in the counters
-            self.cut.cut();
+            self.remux.enter(self.side, self.offset);
             self.event(at, if muted { What::Muted } else { What::Unmuted }, events);
         }
     }
@@ -132,9 +166,11 @@ impl Channel {
         };
         let kind = if seamless { kind } else { Kind::Cut };
         self.pending = Some(Pending { from, why: to.why, kind, decided: at });
+        self.side = to.to;
         if !seamless {
-            self.cut.cut();
+            self.offset = 0;
         }
+        self.remux.enter(self.side, self.offset);
     }
 
     /// Sends what is due at `now` of the input on air, as far as the outbox has room.
@@ -156,11 +192,11 @@ impl Channel {
         });
         while outbox.has_room() {
             let Some(leaving) = self.flow.next_due(active, now, slots) else { return };
-            let slot = Slot(leaving.handle.frame);
-            if !self.muted {
+            if self.muted {
+                slots.release(Slot(leaving.handle.frame));
+            } else {
                 self.send(leaving, now, frames, paths, slots, outbox, events);
             }
-            slots.release(slot);
         }
     }
 
@@ -176,26 +212,44 @@ impl Channel {
         outbox: &mut Outbox,
         events: &mut Events,
     ) {
-        let Leaving { handle, outline, feed, alone: _ } = leaving;
+        let Leaving { handle, outline, .. } = leaving;
         if !outline.is_synchronised() {
             self.unsynchronised += 1;
+            slots.release(Slot(handle.frame));
             return;
         }
         if self.pending.is_some() {
             self.complete(now, paths, events);
         }
-        let slot = Slot(handle.frame);
-        let counter = self.cut.counter(outline);
-        if counter != outline.continuity_counter() || outline.has_pcr() {
-            let frame = frames.frame_mut(slot);
-            let bytes = frame.get_mut(usize::from(handle.offset)..).and_then(|rest| rest.first_chunk_mut());
-            let step = bytes.and_then(|bytes| self.cut.restamp(bytes, counter));
-            if let Some(step) = step {
-                let what = What::ClockStep { input: self.input(feed), pid: step.pid, ticks: step.ticks };
-                self.event(now, what, events);
-            }
+        if self.remux.passes(self.side, outline) {
+            self.put(handle, now, slots, outbox);
+            return;
         }
+        let mut arena = Arena { frames, slots, room: &mut self.room };
+        let made = &mut self.made;
+        let sent = self.remux.packet(self.side, handle, outline, Pcr::Keep, &mut arena, &mut |handle, outline| {
+            made.push((handle, outline));
+        });
+        for at in 0..self.made.len() {
+            self.put(self.made[at].0, now, slots, outbox);
+        }
+        self.made.clear();
+        match sent {
+            Sent::Packet => self.put(handle, now, slots, outbox),
+            Sent::Nothing => slots.release(Slot(handle.frame)),
+        }
+        while let Some(step) = self.remux.poll_step() {
+            let what = What::ClockStep { input: self.input(self.side), pid: step.pid, ticks: step.ticks };
+            self.event(now, what, events);
+        }
+    }
+
+    /// A packet goes into a datagram.
+    #[inline]
+    fn put(&mut self, handle: Handle, now: Instant, slots: &mut Slots, outbox: &mut Outbox) {
+        let slot = Slot(handle.frame);
         self.gather.push(slot, handle.offset, now, slots, outbox);
+        slots.release(slot);
         self.packets += 1;
         self.last_packet = Some(now);
     }

@@ -15,13 +15,14 @@ mod meter;
 mod outbox;
 mod packets;
 mod path;
+mod room;
 mod setup;
 mod slots;
 mod snapshot;
 
 pub use event::{Command, Event, InputState, Kind, Reason, Setting, Switch, What};
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
-pub use setup::{ChannelSetup, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
+pub use setup::{ChannelSetup, ClockPolicy, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 
@@ -44,6 +45,8 @@ const EVENTS: usize = 1024;
 /// By how much a deadline is put off that did not move though all was done. None does, and a build with assertions says so;
 /// on air, time must go on all the same.
 const STUCK: Span = Span::from_millis(1);
+/// Frames of a channel for packets that came from no input: those that wait to be sent, and the one that is filled.
+const MADE: usize = 64;
 /// Frames that the driver can hold to receive into.
 const RECEIVING: usize = 256;
 
@@ -96,7 +99,7 @@ impl Engine {
         }
         let held = setup.channels.iter().map(|c| Flow::frames(c) + c.inputs.len() * usize::from(WINDOW));
         let held: usize = held.sum();
-        let frames = held + (OUTBOX + channels.len()) * MAX_PACKETS + RECEIVING;
+        let frames = held + (OUTBOX + channels.len()) * MAX_PACKETS + RECEIVING + channels.len() * MADE;
         Self {
             slots: Slots::new(u32::try_from(frames).unwrap_or(u32::MAX)),
             outbox: Outbox::new(OUTBOX),
@@ -136,8 +139,8 @@ impl Engine {
             return;
         };
         self.now = self.now.max(at);
-        let flow = &mut self.channels[self.channel_of[i]].flow;
-        path.receive(frames, slot, len, at, &mut self.slots, flow);
+        let channel = &mut self.channels[self.channel_of[i]];
+        path.receive(frames, slot, len, at, &mut self.slots, channel);
         self.after(i, frames, at);
     }
 
@@ -209,8 +212,8 @@ impl Engine {
                 }
             } else {
                 let i = self.input_due.first();
-                let flow = &mut self.channels[self.channel_of[i]].flow;
-                self.paths[i].advance(frames, at, &mut self.slots, flow);
+                let channel = &mut self.channels[self.channel_of[i]];
+                self.paths[i].advance(frames, at, &mut self.slots, channel);
                 self.after(i, frames, at);
                 if self.input_due.due(i) <= due && self.outbox.has_room() {
                     debug_assert!(false, "the input {i} met its deadline and has it still");

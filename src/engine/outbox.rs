@@ -1,13 +1,12 @@
 //! Output datagrams that wait to be sent: gathers of pieces of the arena.
 
-use super::slots::{FRAME_SIZE, Slot, Slots};
-use crate::ts::PACKET_SIZE;
+use super::slots::{Slot, Slots};
 use crate::units::ChannelId;
 
 /// The most TS packets in a datagram, and so the most pieces of one.
 pub const MAX_PACKETS: usize = 7;
-/// Output datagrams that one input datagram can complete, with one packet in each, and the one that was being filled.
-pub(super) const MOST_AT_ONCE: usize = FRAME_SIZE / PACKET_SIZE + 1;
+/// Output datagrams that one packet can complete, with one packet in each: with the tables that are made at a cut.
+pub(super) const MOST_AT_ONCE: usize = 128;
 /// The size of an RTP header in bytes (RFC 3550 5.1, without CSRC and extension).
 pub const RTP_HEADER: usize = 12;
 

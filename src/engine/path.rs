@@ -1,6 +1,6 @@
 //! One input, from the datagram to the packets in their order.
 
-use super::flow::Flow;
+use super::channel::Channel;
 use super::meter::Meter;
 use super::packets::{Packets, packet_at};
 use super::setup::InputSetup;
@@ -88,7 +88,7 @@ impl Path {
         }
     }
 
-    /// A datagram in `slot`, which goes on to `flow` or is let go.
+    /// A datagram in `slot`, which goes on to its channel or is let go.
     #[inline]
     pub(super) fn receive<F: Frames>(
         &mut self,
@@ -97,7 +97,7 @@ impl Path {
         len: usize,
         at: Instant,
         slots: &mut Slots,
-        flow: &mut Flow,
+        channel: &mut Channel,
     ) {
         self.figures.datagrams += 1;
         self.figures.bytes += len as u64;
@@ -122,7 +122,7 @@ impl Path {
         }
         self.rtp = layout.rtp.is_some();
         let Some(rtp) = layout.rtp else {
-            self.deliver(frames, packets, at, slots, flow);
+            self.deliver(frames, packets, at, slots, channel);
             return;
         };
         loop {
@@ -131,8 +131,8 @@ impl Path {
             self.lose(self.figures.rtp_lost - lost, at);
             match verdict {
                 Verdict::Next => {
-                    self.deliver(frames, packets, at, slots, flow);
-                    self.drain_reorder(frames, at, slots, flow);
+                    self.deliver(frames, packets, at, slots, channel);
+                    self.drain_reorder(frames, at, slots, channel);
                     return;
                 }
                 Verdict::Held => return,
@@ -140,18 +140,18 @@ impl Path {
                     slots.release(slot);
                     return;
                 }
-                Verdict::Again => self.drain_reorder(frames, at, slots, flow),
+                Verdict::Again => self.drain_reorder(frames, at, slots, channel),
             }
         }
     }
 
-    fn drain_reorder<F: Frames>(&mut self, frames: &F, at: Instant, slots: &mut Slots, flow: &mut Flow) {
+    fn drain_reorder<F: Frames>(&mut self, frames: &F, at: Instant, slots: &mut Slots, channel: &mut Channel) {
         loop {
             let lost = self.figures.rtp_lost;
             let ready = self.reorder.next_ready(&mut self.figures);
             self.lose(self.figures.rtp_lost - lost, at);
             let Some(held) = ready else { return };
-            self.deliver(frames, held.item, at, slots, flow);
+            self.deliver(frames, held.item, at, slots, channel);
         }
     }
 
@@ -168,7 +168,14 @@ impl Path {
 
     /// Analyses packets in their order and lets them go on.
     #[inline]
-    fn deliver<F: Frames>(&mut self, frames: &F, packets: Packets, at: Instant, slots: &mut Slots, flow: &mut Flow) {
+    fn deliver<F: Frames>(
+        &mut self,
+        frames: &F,
+        packets: Packets,
+        at: Instant,
+        slots: &mut Slots,
+        channel: &mut Channel,
+    ) {
         let frame = frames.frame(packets.slot);
         let nulls = self.analyser.nulls();
         let first_bytes = packets.offsets().filter_map(|offset| packet_at(frame, offset));
@@ -197,9 +204,9 @@ impl Path {
                 self.arrivals.lost(missing - self.missing);
             }
             self.missing = missing;
-            flow.lost(self.place);
+            channel.flow.lost(self.place);
         }
-        flow.arrive(self.place, packets, frame, at, slots);
+        channel.arrive(self.place, packets, frame, at, slots);
     }
 
     /// Before this time nothing happens by time passing, the delay line left aside.
@@ -209,10 +216,10 @@ impl Path {
     }
 
     /// Does what is due at `now`.
-    pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots, flow: &mut Flow) {
+    pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots, channel: &mut Channel) {
         if self.reorder.deadline() <= now {
             self.reorder.advance(now);
-            self.drain_reorder(frames, now, slots, flow);
+            self.drain_reorder(frames, now, slots, channel);
         }
         if self.analyser.deadline() <= now {
             self.analyser.advance(now, &mut self.judge);

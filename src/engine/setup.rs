@@ -2,6 +2,7 @@
 
 use crate::health::Limits;
 use crate::switch::policy;
+pub use crate::switch::remux::ClockPolicy;
 use crate::tr101290;
 use crate::transport::Framing;
 use crate::units::Span;
@@ -30,6 +31,8 @@ pub struct ChannelSetup {
     pub mode: policy::Mode,
     /// When packets leave.
     pub pace: Pace,
+    /// What is done where the clocks of two inputs do not meet.
+    pub clock: ClockPolicy,
     /// How packets are put into datagrams.
     pub gather: GatherSetup,
 }

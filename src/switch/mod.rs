@@ -1,7 +1,6 @@
 //! Which input feeds the output, and how the cut is made.
 
 pub mod align;
-pub mod cut;
 pub mod policy;
 pub mod remux;
 mod store;
