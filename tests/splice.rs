@@ -33,9 +33,9 @@ impl Chance {
     }
 }
 
-fn synth(gop: u32, start: u64, seed: u64) -> Tape {
+fn synth(gop: u32, start: u64, seed: u64, seconds: u64) -> Tape {
     let settings = Settings { bit_rate: 3_000_000, gop, start: Ticks27M(start), seed, ..Settings::default() };
-    Tape::synth(settings, 60)
+    Tape::synth(settings, seconds)
 }
 
 /// Switches to and fro at random moments and holds all that left to the rules.
@@ -82,8 +82,8 @@ fn check(rig: &Rig, frame: i64, most: i64, sound: i64) {
 #[test]
 fn synthetic_feeds_are_spliced_without_a_hole() {
     for constant in [true, false] {
-        let tapes = vec![synth(25, 0, 1), synth(12, 77_000_000_000, 2).later(7 * MS)];
-        let rig = to_and_fro(tapes, 100 * MS, constant, 40, 5);
+        let tapes = vec![synth(25, 0, 1, 100), synth(12, 77_000_000_000, 2, 100).later(7 * MS)];
+        let rig = to_and_fro(tapes, 100 * MS, constant, 60, 5);
         check(&rig, 3600, 1, 3 * 2160);
         let (most, least) = rig.rate(100 * MS, 1000 * MS, rig.now - 100 * MS);
         if constant {
@@ -92,7 +92,7 @@ fn synthetic_feeds_are_spliced_without_a_hole() {
         } else {
             assert!(most <= 400, "{most} packets in 100 ms");
         }
-        assert!(rig.switches.len() >= 25, "{}", rig.switches.len());
+        assert!(rig.switches.len() >= 50, "{}", rig.switches.len());
     }
 }
 
@@ -125,7 +125,7 @@ fn made_pair(a: &Tape, b: &Tape, most: i64, rates: &[bool]) {
                 (switch.done - switch.begun) / MS
             );
         }
-        check(&rig, 3600, most, 2160 + 200);
+        check(&rig, 3600, most, 2160);
         assert!(rig.switches.len() >= 2);
     }
 }
@@ -205,7 +205,7 @@ fn a_dead_feed_is_left_at_the_next_or_the_last_random_access_point() {
         let switch = rig.switches[0];
         let cost = switch.cost.unwrap_or_else(|| panic!("{switch:?}"));
         if entry == Entry::Cached {
-            assert!(switch.plan.leaves.nanos() < (died + 400) * MS, "{switch:?}");
+            assert!(switch.plan.leaves.nanos() < (died + 500) * MS, "{switch:?}");
         } else {
             assert!(switch.plan.leaves.nanos() < (died + 1600) * MS, "{switch:?}");
         }
@@ -215,7 +215,8 @@ fn a_dead_feed_is_left_at_the_next_or_the_last_random_access_point() {
         assert_eq!(video.entries(), 1);
         assert!(cost.truncated <= 2, "{cost:?}");
         let hole = video.steps().into_iter().max().unwrap();
-        assert!((hole * 100_000 / 9 - 40 * MS - cost.hole.nanos()).abs() < MS, "{hole} {cost:?}");
+        // of the last group of pictures of the dead feed some may be missing besides
+        assert!(hole * 100_000 / 9 <= cost.hole.nanos() + 161 * MS, "{hole} {cost:?}");
         rig.stream(StreamKind::Audio, 0).steps();
         assert!(rig.clock().1 < MS);
     }
@@ -224,11 +225,11 @@ fn a_dead_feed_is_left_at_the_next_or_the_last_random_access_point() {
 #[test]
 fn clocks_that_wrap_in_a_transition_do_no_harm() {
     let wrap = Ticks27M::WRAP;
-    for n in 0..24_u64 {
+    for n in 0..16_u64 {
         let tapes = if n % 2 == 0 {
-            vec![synth(25, wrap - 60_000_000 - n * 2_000_000, 1).until(9000 * MS), synth(12, 5, 2).until(9000 * MS)]
+            vec![synth(25, wrap - 60_000_000 - n * 2_000_000, 1, 9), synth(12, 5, 2, 9)]
         } else {
-            vec![synth(25, 0, 1).until(9000 * MS), synth(12, wrap - 60_000_000 - n * 2_000_000, 2).until(9000 * MS)]
+            vec![synth(25, 0, 1, 9), synth(12, wrap - 60_000_000 - n * 2_000_000, 2, 9)]
         };
         let rig = to_and_fro(tapes, 100 * MS, true, 1, 3 + n);
         check(&rig, 3600, 1, 3 * 2160);
@@ -262,7 +263,7 @@ fn other_programs_follow() {
     let tapes = vec![two(H264), two(H264_PLAIN).moved(44_000_100)];
     assert_eq!(tapes[0].pids(StreamKind::Video).len(), 2);
     let rig = to_and_fro(tapes, 100 * MS, true, 4, 8);
-    check(&rig, 3600, 2, 2360);
+    check(&rig, 3600, 2, 2160);
     for kind in [StreamKind::Video, StreamKind::Audio] {
         let track = rig.stream(kind, 1);
         assert_eq!(track.truncated, 0);
@@ -290,16 +291,89 @@ fn a_switch_that_is_overtaken_gives_all_back() {
 #[test]
 fn what_cannot_be_spliced_is_told() {
     use changeover::switch::splice::Why;
-    let mut blind = synth(25, 0, 2).until(14_000 * MS);
+    let mut blind = synth(25, 0, 2, 14);
     for bytes in &mut blind.packets {
         let packet = changeover::ts::Packet::new(bytes);
         if packet.pid().value() == 0x100 {
             bytes[3] |= 0x80;
         }
     }
-    let mut rig = Rig::new(vec![synth(25, 0, 1).until(14_000 * MS), blind], 100 * MS, true, Entry::Next);
+    let mut rig = Rig::new(vec![synth(25, 0, 1, 14), blind], 100 * MS, true, Entry::Next);
     rig.run(1000 * MS);
     rig.begin(rig.request(1, Kind::Independent, true, true));
     rig.finish(12_000 * MS);
     assert_eq!(rig.fallback, Some(Why::Scrambled));
+}
+
+#[test]
+fn an_emergency_in_which_the_old_feed_still_delivers_takes_what_there_is() {
+    let a = made(H264, "0.7", CONSTANT);
+    let b = made(H264_PLAIN, "0.4", CONSTANT).moved(-5_000_000_100);
+    for (n, entry) in [Entry::Next, Entry::Cached].into_iter().cycle().take(8).enumerate() {
+        let mut rig = Rig::new(vec![a.clone(), b.clone()], 100 * MS, true, entry);
+        rig.run((3000 + 190 * n as i64) * MS);
+        let begun = rig.now;
+        rig.begin(rig.request(1, Kind::Independent, false, true));
+        rig.finish(12_000 * MS);
+        assert_eq!(rig.fallback, None);
+        let switch = rig.switches[0];
+        let cost = switch.cost.unwrap_or_else(|| panic!("{switch:?}"));
+        assert!(cost.hole.nanos() <= 161 * MS, "{switch:?}");
+        if entry == Entry::Cached {
+            assert!(switch.plan.leaves.nanos() < begun + 600 * MS, "{begun} {switch:?}");
+        }
+        let end = rig.now + 1000 * MS;
+        rig.run(end);
+        let video = rig.stream(StreamKind::Video, 0);
+        assert_eq!((video.entries(), video.truncated), (1, 0));
+        assert!(video.steps().iter().all(|&step| step <= 5 * 3600 + 2), "{:?}", video.steps());
+        rig.stream(StreamKind::Audio, 0).steps();
+        assert!(rig.clock().1 < MS);
+    }
+}
+
+#[test]
+fn locked_feeds_survive_the_death_of_one() {
+    let tapes = vec![made(H264, "0.7", CONSTANT).until(5000 * MS), made(H264, "0.7", CONSTANT)];
+    let mut rig = Rig::new(tapes, 100 * MS, true, Entry::Next);
+    rig.run(5060 * MS);
+    rig.begin(rig.request(1, Kind::Locked, false, false));
+    rig.finish(12_000 * MS);
+    assert_eq!((rig.switches[0].plan.kind, rig.switches[0].plan.offset), (Kind::Locked, 0));
+    let end = rig.now + 1000 * MS;
+    rig.run(end);
+    let video = rig.stream(StreamKind::Video, 0);
+    assert_eq!(video.entries(), 1);
+    video.steps();
+    assert!(rig.clock().1 < MS);
+}
+
+#[test]
+fn chance_never_makes_it_panic() {
+    let mut chance = Chance(77);
+    let mut tapes = vec![synth(12, 0, 1, 30), synth(12, 9_000_000, 2, 30), synth(12, 9_000_000, 3, 30)];
+    for tape in &mut tapes {
+        for _ in 0..20_000 {
+            let place = chance.below(tape.packets.len() as i64) as usize;
+            let (at, bit) = (chance.below(40) as usize, chance.below(8));
+            if at > 0 {
+                tape.packets[place][at] ^= 1 << bit;
+            }
+        }
+    }
+    let mut rig = Rig::new(vec![synth(12, 0, 1, 3); 3], 100 * MS, true, Entry::Cached);
+    rig.tapes = tapes;
+    let mut over = 0;
+    for n in 0..80 {
+        rig.run(rig.now + 50 * MS + chance.below(200 * MS));
+        let (planned, alive, locked) = (n % 2 == 0, n % 3 > 0, n % 5 == 0);
+        let kind = if locked { Kind::Locked } else { Kind::Independent };
+        rig.constant = n % 4 > 0;
+        rig.fallback = None;
+        rig.begin(rig.request((n % 3) as usize, kind, planned, alive));
+        rig.finish(chance.below(1500 * MS));
+        over += rig.switches.iter().filter(|switch| switch.cost.is_some()).count();
+        rig.give_up();
+    }
+    assert!(over > 0);
 }

@@ -253,6 +253,16 @@ impl Rig {
         assert!(self.handles.values().all(|&count| count == 0), "handles that are kept");
     }
 
+    /// Stops a transition if one runs, and goes on with its new feed.
+    pub fn give_up(&mut self) {
+        self.cancel();
+        self.handles.clear();
+        self.is_sought = false;
+        if let Some((on_air, next)) = self.new.take() {
+            (self.on_air, self.next) = (Some(on_air), next);
+        }
+    }
+
     /// What became of the `n`th stream of a kind of the output: its units in order.
     pub fn stream(&self, kind: StreamKind, n: usize) -> Track {
         let pids: Vec<Option<Pid>> = self.tapes.iter().map(|tape| tape.pids(kind).get(n).copied()).collect();

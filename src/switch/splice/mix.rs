@@ -4,7 +4,7 @@ use super::feed::{Feed, Left, Phase, Role, Stream, stamp_of};
 use super::held::{Held, List, Pool, Stamp, add};
 use super::line::{Line, lasting, later, shift};
 use super::plan::Choice;
-use super::{Cost, Leaving, Out, Plan, Request, Side};
+use super::{Cost, Leaving, OnAir, Out, Plan, Request, Side};
 use crate::ts::Packet;
 use crate::units::{Instant, Pid, Pts90k, Span};
 
@@ -572,9 +572,13 @@ impl Mix<'_> {
     /// Waits for nothing of the old feed any more.
     fn give_up(&mut self) {
         self.run.over = true;
-        let Some(feed) = self.run.old_feed().and_then(|feed| self.feeds.get_mut(feed)) else { return };
+        let Some(OnAir { feed, offset, .. }) = self.run.request.from else { return };
+        let Some(feed) = self.feeds.get_mut(feed) else { return };
         for stream in feed.streams.iter_mut().filter(|stream| stream.phase != Phase::Stopped) {
-            self.run.cost.truncated += u32::from(stream.role != Role::Other && stream.left.unit.is_open());
+            // of what was begun, all that came has left
+            let is_last = stream.latest.map(|latest| latest.moved(offset)) == stream.left.last;
+            let is_truncated = is_last && stream.arrived.is_open() && stream.left.unit.is_open();
+            self.run.cost.truncated += u32::from(stream.role != Role::Other && is_truncated);
             stop(stream, None);
         }
     }

@@ -7,7 +7,7 @@ use super::{Entry, Kind, OnAir, Plan, Request, Settings, Why};
 use crate::units::{Instant, Pid, Pts90k, Span};
 
 /// The most places to leave the old feed that are tried.
-const ENDS: usize = 64;
+const ENDS: usize = 160;
 /// How far ahead places are foretold, in ticks of 90 kHz: the most that decoders' buffers differ by.
 const AHEAD: i64 = 90_000 * 12 / 10;
 /// The most that a new feed leaves later than it is due.
@@ -199,29 +199,44 @@ impl<'a> View<'a> {
         {
             ends.push(End { join: add(max, length), dts: Some(last.dts), known: true });
         }
-        let (mut before, mut last) = (None, [None; 3]);
+        let (mut before, mut last) = (None, None);
         for mark in feed.marks().filter(|mark| mark.role == Role::Lead) {
             let dts = before.replace(mark.stamp.dts);
             let Some(join) = mark.join.filter(|_| mark.clean).map(|join| add(join, shift)) else { continue };
             let end = End { join, dts: dts.map(|dts| add(dts, shift)), known: true };
-            last = [last[1], last[2], Some(end)];
+            last = Some(end);
             let has_left = left.max.is_some_and(|max| join.step_from(max) <= 0);
             if later(mark.at, self.delay(from)) >= self.now && !has_left {
                 ends.push(end);
             }
         }
-        if self.request.alive
-            && let [Some(a), Some(b), Some(c)] = last
-        {
-            let steps = (b.join.step_from(a.join), c.join.step_from(b.join));
-            let step = if (steps.0 - steps.1).abs() <= 2 { steps.1 } else { length };
-            if step > 0 && (step == steps.1 || self.waited(4)) {
-                for n in (1..).map(|n| n * step).take_while(|&ahead| ahead <= AHEAD) {
-                    ends.push(End { join: add(c.join, n), dts: c.dts.map(|dts| add(dts, n)), known: false });
-                }
-            }
+        if let Some(last) = last.filter(|_| self.request.alive) {
+            self.foretell(&mut ends, feed, shift, last, length);
         }
         ends
+    }
+
+    /// What will be clean, by what was clean one group of pictures earlier; if no two groups were seen, after a while any
+    /// picture.
+    fn foretell(&self, ends: &mut Ends, feed: &Feed, shift: i64, last: End, length: i64) {
+        let mut entries = feed.marks().rev().filter(|mark| mark.role == Role::Lead && mark.entry);
+        let period = entries.next().zip(entries.next()).map(|(b, a)| b.stamp.pts.step_from(a.stamp.pts));
+        if let Some(period) = period.filter(|&period| period > 0) {
+            let mut before = None;
+            for mark in feed.marks().filter(|mark| mark.role == Role::Lead) {
+                let dts = before.replace(mark.stamp.dts).map(|dts| add(dts, shift + period));
+                let Some(join) = mark.join.filter(|_| mark.clean).map(|join| add(join, shift + period)) else {
+                    continue;
+                };
+                if (length / 2..=AHEAD).contains(&join.step_from(last.join)) {
+                    ends.push(End { join, dts, known: false });
+                }
+            }
+        } else if length > 0 && self.waited(4) {
+            for n in (1..).map(|n| n * length).take_while(|&ahead| ahead <= AHEAD) {
+                ends.push(End { join: add(last.join, n), dts: last.dts.map(|dts| add(dts, n)), known: false });
+            }
+        }
     }
 
     /// When the entry leaves if no time stamp is moved.
@@ -306,7 +321,7 @@ impl<'a> View<'a> {
             let offset = (end.join.step_from(mark.stamp.pts) + hole) * 300;
             return Fit::Go(self.choice(new, mark, Kind::Independent, offset, leaves, hole, end.join));
         }
-        if lead.is_some() && ends.len > 0 && request.alive && request.planned {
+        if request.alive && request.planned && lead.is_some_and(|lead| lead.latest.is_some()) {
             return Fit::No;
         }
         // nothing of the old feed reaches so far: by the clock alone
