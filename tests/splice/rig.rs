@@ -90,7 +90,7 @@ impl Rig {
     }
 
     pub fn begin(&mut self, request: Request) {
-        self.splicer.begin(request, &[], self.time());
+        assert!(self.splicer.begin(request, &[], self.time()));
         self.is_sought = true;
         self.look();
     }

@@ -58,7 +58,7 @@ impl Tape {
         for (n, bytes) in packets.iter().enumerate() {
             let packet = Packet::new(bytes);
             let Some(pcr) = packet.pcr() else { continue };
-            if *pcr_pid.get_or_insert(packet.pid()) != packet.pid() {
+            if *pcr_pid.get_or_insert_with(|| packet.pid()) != packet.pid() {
                 continue;
             }
             let ticks = clocks.last().map_or(0, |&(at, ticks)| {
@@ -105,11 +105,57 @@ impl Tape {
         self
     }
 
-    /// In datagrams of seven packets, each of which comes when its last packet is there.
-    pub fn in_datagrams(mut self) -> Self {
+    /// With splice information on this PID: sections of 300 bytes in place of null packets, each of which begins `every` null
+    /// packets after the one before and goes on one of them later.
+    pub fn with_sections(mut self, pid: Pid, every: usize) -> Self {
+        let analyser = self.analysed();
+        let pmt = analyser.programs()[0].pmt_pid;
+        let mut section = [0x55; 303];
+        section[..3].copy_from_slice(&[0xFC, 0x31, 0x2C]);
+        let (mut nulls, mut counter) = (0, 0);
+        for bytes in &mut self.packets {
+            let packet = Packet::new(bytes);
+            if packet.pid() == pmt && packet.payload_unit_start_indicator() {
+                // section_length grows by an entry, which lies where CRC_32 was
+                let length = usize::from(bytes[6] & 0x0F) << 8 | usize::from(bytes[7]);
+                let end = 8 + length - 4;
+                bytes[end..end + 5].copy_from_slice(&[
+                    0x86,
+                    0xE0 | pid.value().to_be_bytes()[0],
+                    pid.value() as u8,
+                    0xF0,
+                    0,
+                ]);
+                bytes[7] += 5;
+                let crc = changeover::ts::crc32(&bytes[5..end + 5]);
+                bytes[end + 5..end + 9].copy_from_slice(&crc.to_be_bytes());
+            } else if packet.pid() == Pid::NULL {
+                nulls += 1;
+                let start = nulls % every == 0;
+                if !start && nulls % every != 1 || nulls < every {
+                    continue;
+                }
+                bytes.fill(0xFF);
+                let [high, low] = pid.value().to_be_bytes();
+                bytes[..4].copy_from_slice(&[0x47, high | if start { 0x40 } else { 0 }, low, 0x10 | counter]);
+                counter = (counter + 1) & 0x0F;
+                if start {
+                    bytes[4] = 0;
+                    bytes[5..].copy_from_slice(&section[..183]);
+                } else {
+                    bytes[4..4 + 120].copy_from_slice(&section[183..]);
+                }
+            }
+        }
+        self
+    }
+
+    /// In datagrams of seven packets, each of which comes when its last packet is there. None overtakes another, and each is up to `jitter` later than that.
+    pub fn in_datagrams(mut self, jitter: i64, mut chance: impl FnMut(i64) -> i64) -> Self {
+        let mut before = 0;
         for part in self.at.chunks_mut(7) {
-            let last = part[part.len() - 1];
-            part.fill(last);
+            before = before.max(part[part.len() - 1] + chance(jitter));
+            part.fill(before);
         }
         self
     }

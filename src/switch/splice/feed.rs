@@ -220,7 +220,7 @@ impl Feed {
         };
         let lead = listed(Kind::Video).or_else(|| listed(Kind::Audio));
         let before = self.lead().map(|stream| stream.pid);
-        let pcr_pid = lead.map(|(program, _)| program).or(programs.first()).and_then(|program| program.pcr_pid);
+        let pcr_pid = lead.map(|(program, _)| program).or_else(|| programs.first()).and_then(|program| program.pcr_pid);
         if pcr_pid != self.pcr_pid {
             self.pcr_pid = pcr_pid;
             self.line = Line::default();

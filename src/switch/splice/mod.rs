@@ -24,9 +24,11 @@
 
 mod feed;
 mod held;
+mod judge;
 mod line;
 mod mix;
 mod plan;
+mod queue;
 mod unit;
 
 use super::Handle;
@@ -298,12 +300,16 @@ impl Splicer {
 
     /// Seeks a place for this switch. `pairs` are the PIDs of the old and the new feed that are one PID of the output; where it
     /// is empty the streams of one kind are paired in the order of the PMTs, the program that decides with its like and the
-    /// others by their number. A switch that was sought is forgotten; one that runs goes on to its end first, so
-    /// [`Splicer::cancel`] it.
-    pub fn begin(&mut self, request: Request, pairs: &[(Pid, Pid)], now: Instant) {
+    /// others by their number. A switch that was sought is forgotten; while a transition runs nothing is begun, and false
+    /// given: [`Splicer::cancel`] it first.
+    pub fn begin(&mut self, request: Request, pairs: &[(Pid, Pid)], now: Instant) -> bool {
+        if self.run.is_some() {
+            return false;
+        }
         let request = Request { from: request.from.filter(|from| from.feed < self.feeds.len()), ..request };
         plan::pair(&mut self.feeds, &request, pairs);
         self.seek = Some(Seek { request, begun: now, looked: None });
+        true
     }
 
     /// Whether there is a place now: to be asked after each packet that is watched, and at each [`Splicer::deadline`].

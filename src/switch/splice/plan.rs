@@ -1,6 +1,6 @@
 //! Where the new feed begins: the pairs of a place to leave the old feed and one to enter the new, tried in turn.
 
-use super::feed::{Feed, Left, Mark, Phase, Role, Stream};
+use super::feed::{Feed, Left, Mark, Role, Stream};
 use super::held::{Stamp, add};
 use super::line::{Line, lasting, later, shift};
 use super::{Entry, Kind, OnAir, Plan, Request, Settings, Why};
@@ -403,7 +403,6 @@ pub(super) fn pair(feeds: &mut [Feed], request: &Request, pairs: &[(Pid, Pid)]) 
             };
             if let Some(stream) = own.and_then(|f| feeds.get_mut(f)).and_then(|feed| feed.streams.get_mut(n)) {
                 stream.pair = pid;
-                stream.phase = Phase::Passing;
             }
         }
     }
