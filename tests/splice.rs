@@ -334,6 +334,35 @@ fn an_emergency_in_which_the_old_feed_still_delivers_takes_what_there_is() {
 }
 
 #[test]
+fn an_old_feed_that_dies_in_mid_transition_is_waited_for_no_longer() {
+    let (a, b) = (made(H264, "0.3", CONSTANT), made(H264, "0.9", CONSTANT).moved(7_000_000_200));
+    let mut truncated = 0;
+    for n in 0..12 {
+        let died = 3000 + n * 97;
+        let mut rig = Rig::new(vec![a.clone().until(died * MS), b.clone()], 100 * MS, n % 2 == 0, Entry::Next);
+        rig.run((died - 600) * MS);
+        rig.begin(rig.request(1, Kind::Independent, n % 3 == 0, true));
+        rig.finish(12_000 * MS);
+        if rig.fallback.is_some() {
+            // a planned one that found no place before is asked for again as what it has become
+            rig.fallback = None;
+            rig.begin(rig.request(1, Kind::Independent, false, false));
+            rig.finish(4000 * MS);
+        }
+        let cost = rig.switches[0].cost.unwrap_or_else(|| panic!("{n}: {:?}", rig.switches));
+        truncated += cost.truncated;
+        let end = rig.now + 1000 * MS;
+        rig.run(end);
+        let video = rig.stream(StreamKind::Video, 0);
+        assert_eq!((video.entries(), cost.overrun), (1, 0));
+        video.steps();
+        rig.stream(StreamKind::Audio, 0).steps();
+        assert!(rig.clock().1 < MS);
+    }
+    assert!(truncated > 0);
+}
+
+#[test]
 fn locked_feeds_survive_the_death_of_one() {
     let tapes = vec![made(H264, "0.7", CONSTANT).until(5000 * MS), made(H264, "0.7", CONSTANT)];
     let mut rig = Rig::new(tapes, 100 * MS, true, Entry::Next);

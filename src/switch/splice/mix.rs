@@ -16,6 +16,8 @@ const SLOTLESS: Span = Span::from_millis(20);
 const AT_ONCE: usize = 8;
 /// How long streams of the new feed that did not begin are waited for.
 const COMPLETE: Span = Span::from_secs(5);
+/// The same of those that have something to say now and then: so that one that was begun before is over.
+const SECTION: Span = Span::from_secs(1);
 /// A step between time stamps that is none of the same time line: ten seconds.
 pub(super) const JUMP: i64 = 900_000;
 
@@ -278,8 +280,11 @@ impl Mix<'_> {
             return None;
         }
         let feed = self.feeds.get(run.plan.to)?;
-        let is_whole = |stream: &Stream| stream.role == Role::Other || stream.phase == Phase::Passing;
-        if !feed.streams.iter().all(is_whole) && self.now.since(run.turned) < COMPLETE {
+        let since = self.now.since(run.turned);
+        let is_awaited = |stream: &Stream| {
+            stream.phase != Phase::Passing && since < if stream.role == Role::Other { SECTION } else { COMPLETE }
+        };
+        if feed.streams.iter().any(is_awaited) {
             return None;
         }
         let old = run.old_feed().and_then(|feed| self.feeds.get(feed)).and_then(Feed::lead);
