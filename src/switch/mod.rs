@@ -3,6 +3,7 @@
 pub mod align;
 pub mod policy;
 pub mod remux;
+pub mod splice;
 mod store;
 
 pub use align::Handle;
