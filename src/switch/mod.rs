@@ -3,6 +3,7 @@
 pub mod align;
 pub mod cut;
 pub mod policy;
+pub mod slate;
 mod store;
 
 pub use align::Handle;
