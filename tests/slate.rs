@@ -204,11 +204,13 @@ fn a_synthetic_recording_goes_on_for_ever_across_the_wraps() {
 }
 
 #[test]
-fn packets_with_outer_code_are_the_same_clip() {
+fn packets_of_any_size_are_the_same_clip() {
     let file = recording(Settings::default(), 2_000);
     let coded: Vec<u8> = file.chunks(188).flat_map(|packet| [packet, &[0xA5; 16]].concat()).collect();
     let (plain, coded) = (Clip::new(&file).unwrap(), Clip::new(&coded).unwrap());
     assert_eq!(played(&plain, 3), played(&coded, 3));
+    let timed: Vec<u8> = file.chunks(188).flat_map(|packet| [&[1, 2, 0x47, 4][..], packet].concat()).collect();
+    assert_eq!(played(&plain, 3), played(&Clip::new(&timed).unwrap(), 3), "and with a time in front");
     // from within a packet, to within a packet
     let part = Clip::new(&file[100..file.len() - 50]).unwrap();
     assert!(part.length() <= plain.length() && part.length() >= SECOND);
@@ -291,6 +293,27 @@ fn a_stream_that_goes_on_for_longer_is_cut() {
             "{video} s and {audio} s of {seconds}"
         );
     }
+}
+
+#[test]
+fn pcrs_that_are_far_apart_get_others_between_them() {
+    // one PCR in ten is left, and those of the last 800 ms are not: up to 300 ms apart, and more over the seam
+    let file = recording(Settings::default(), 3_000);
+    let mut pcrs = 0;
+    let sparse = with(&file, |i, packet| {
+        if Packet::new(packet).has_pcr() {
+            pcrs += 1;
+            if pcrs % 10 != 2 || i * 1_504 > 8_000 * 2_200 {
+                packet[5] &= !0x10;
+            }
+        }
+        true
+    });
+    let (whole, clip) = (Clip::new(&file).unwrap(), Clip::new(&sparse).unwrap());
+    judge(&sparse, &clip);
+    assert!(clip.length().abs_diff(whole.length()) < 27_000);
+    let more = clip.packets() - whole.packets();
+    assert!((60..90).contains(&more), "{more} packets with a PCR for 3 s");
 }
 
 /// The packets of a file, changed or left out.

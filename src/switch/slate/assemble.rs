@@ -7,12 +7,12 @@ use super::line::shorter;
 use super::tables::Tables;
 use super::track::{Track, is_repeat};
 use super::trim::Trimmed;
-use super::{ClipError, MAX_PCR_STEP};
+use super::{ClipError, MAX_FILE_STEP, MAX_PCR_STEP};
 use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet, SYNC_BYTE};
 use crate::units::{Pid, Ticks27M};
 
-/// From one PCR to the next where they are put into a hole, in ticks: 40 ms.
+/// The most from one PCR to the next where they are put between others, in ticks: 40 ms.
 const FILL: u64 = 1_080_000;
 /// The most that the packets of tables in front are apart, in ticks: 1 ms.
 const MAX_LEAD: i64 = 27_000;
@@ -61,12 +61,12 @@ pub(super) fn assemble(
     }
     let span = u64::try_from(begin + line(end + 1)).unwrap_or(0);
     let longest = u64::try_from(trimmed.longest).unwrap_or(0) * 300;
-    let clocks = clocks(&items, tables)?;
+    let clocks = clocks(&mut items, tables)?;
     let forward = clocks.values().map(|clock| clock.span).max().unwrap_or(0);
     // whole ticks of 90 kHz, so that PTS and PCR can be moved by the same
     let length = span.max(longest).max(forward + 1).next_multiple_of(300);
     for (pid, clock) in &clocks {
-        clock.fill(*pid, length, &mut items);
+        items.extend(clock.fill(length).map(|(at, pcr)| clock_item(*pid, at, pcr)));
     }
     items.sort_by_key(|item| item.at);
     renumber(&mut items);
@@ -136,42 +136,51 @@ struct Clock {
     span: u64,
 }
 
-/// The clocks of the programs.
-fn clocks(items: &[Item], tables: &Tables) -> Result<BTreeMap<Pid, Clock>, ClipError> {
+/// The clocks of the programs. Where PCRs are too far apart, others are put between.
+fn clocks(items: &mut Vec<Item>, tables: &Tables) -> Result<BTreeMap<Pid, Clock>, ClipError> {
     let pids: BTreeSet<Pid> = tables.programs.iter().filter_map(|program| program.pcr_pid).collect();
     let mut clocks: BTreeMap<Pid, Clock> = BTreeMap::new();
-    for item in items {
+    let mut more = Vec::new();
+    for item in &*items {
         let packet = Packet::new(&item.bytes);
         let pid = packet.pid();
         let Some(pcr) = packet.pcr().filter(|_| pids.contains(&pid)) else { continue };
         let here = (item.at, pcr);
         let clock = clocks.entry(pid).or_insert(Clock { first: here, last: here, span: 0 });
         let step = pcr.forward_from(clock.last.1);
-        if step > MAX_PCR_STEP {
+        if step > MAX_FILE_STEP {
             return Err(ClipError::Clock { pid, offset: item.offset, ticks: shorter(step) });
         }
+        more.extend(between(clock.last, here).map(|(at, pcr)| clock_item(pid, at, pcr)));
         clock.last = here;
         clock.span += step;
     }
+    items.append(&mut more);
     Ok(clocks)
 }
 
 impl Clock {
-    /// Puts PCRs into the hole from the last one to the first of the next turn, where that is too long.
-    fn fill(&self, pid: Pid, length: u64, items: &mut Vec<Item>) {
-        let (mut at, mut pcr) = self.last;
-        let next = length + self.first.0;
-        while next.saturating_sub(at) > MAX_PCR_STEP - FILL / 2 {
-            at += FILL;
-            pcr = Ticks27M((pcr.0 + FILL) % Ticks27M::WRAP);
+    /// The PCRs to be put between the last one and the first of the next turn.
+    fn fill(&self, length: u64) -> impl Iterator<Item = (u64, Ticks27M)> {
+        let moved = |ticks: u64| Ticks27M((self.first.1.0 + ticks) % Ticks27M::WRAP);
+        let next = (self.first.0 + length, moved(length));
+        between(self.last, next).map(move |(at, pcr)| match at.checked_sub(length) {
             // behind the seam it comes at the beginning of the turn, and so says a turn less
-            let (at, pcr) = match at.checked_sub(length) {
-                Some(at) => (at, Ticks27M((pcr.0 + Ticks27M::WRAP - length % Ticks27M::WRAP) % Ticks27M::WRAP)),
-                None => (at, pcr),
-            };
-            items.push(Item { bytes: clock_packet(pid, pcr), at, shift: 0, offset: 0 });
-        }
+            Some(at) => (at, Ticks27M((pcr.0 + Ticks27M::WRAP - length) % Ticks27M::WRAP)),
+            None => (at, pcr),
+        })
     }
+}
+
+/// PCRs to be put between two that are too far apart.
+fn between(from: (u64, Ticks27M), to: (u64, Ticks27M)) -> impl Iterator<Item = (u64, Ticks27M)> {
+    let (time, ticks) = (to.0.saturating_sub(from.0), to.1.forward_from(from.1));
+    let parts = if time.max(ticks) > MAX_PCR_STEP { time.max(ticks).div_ceil(FILL) } else { 1 };
+    (1..parts).map(move |n| (from.0 + time * n / parts, Ticks27M((from.1.0 + ticks * n / parts) % Ticks27M::WRAP)))
+}
+
+fn clock_item(pid: Pid, at: u64, pcr: Ticks27M) -> Item {
+    Item { bytes: clock_packet(pid, pcr), at, shift: 0, offset: 0 }
 }
 
 /// A packet with nothing but a PCR.

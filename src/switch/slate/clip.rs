@@ -17,7 +17,8 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Makes a clip of the bytes of a file: packets of 188 bytes, or of 204 with 16 of outer code behind each.
+    /// Makes a clip of the bytes of a file: packets of 188 bytes, of 204 with 16 of outer code behind each, or of 192 with a time
+    /// in front of each, which is not read.
     ///
     /// Played are, from the first random access point of the first program's first video on, the PES packets that are whole.
     /// Where one stream would end more than 100 ms before another, the longer ones are cut, so that all end together to

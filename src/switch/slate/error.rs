@@ -16,7 +16,7 @@ pub enum ClipError {
         size: usize,
     },
     /// No packets can be found.
-    #[error("not a transport stream: 0x47 recurs neither every 188 nor every 204 bytes from its beginning")]
+    #[error("not a transport stream: 0x47 recurs neither every 188, 192 nor 204 bytes from its beginning")]
     NotTransportStream,
     /// Packets were found, and then no more.
     #[error("not a transport stream throughout: the packet at byte {offset} does not begin with 0x47")]
@@ -70,8 +70,8 @@ pub enum ClipError {
         /// Where.
         offset: usize,
     },
-    /// A PCR does not follow the one before it by at most 100 ms.
-    #[error("the PCR on PID {pid} at byte {offset} steps by {:.1} ms: at most 100 are allowed", millis(*.ticks))]
+    /// A PCR does not go on from the one before it.
+    #[error("the PCR on PID {pid} at byte {offset} jumps by {:.1} ms: a clip has one clock", millis(*.ticks))]
     Clock {
         /// Its PID.
         pid: Pid,

@@ -3,8 +3,10 @@
 use super::{ClipError, MAX_SIZE};
 use crate::ts::{PACKET_SIZE, Packet, SYNC_BYTE};
 
-/// From one packet to the next: as they are, or with the 16 bytes of EN 300 429 behind each.
-const STRIDES: [usize; 2] = [PACKET_SIZE, 204];
+/// From one packet to the next: as they are, with the 16 bytes of EN 300 429 behind each, or with a time of 4 bytes in front.
+const STRIDES: [usize; 3] = [PACKET_SIZE, 204, 192];
+/// Where the first packet of a whole file begins with each.
+const WHOLE: [(usize, usize); 3] = [(0, PACKET_SIZE), (0, 204), (4, 192)];
 /// Good sync bytes in a row that make a grid (ETSI TR 101 290 annex G.1).
 const RUN: usize = 5;
 
@@ -23,7 +25,8 @@ impl<'a> Grid<'a> {
         if bytes.len() > MAX_SIZE {
             return Err(ClipError::TooLarge { size: bytes.len() });
         }
-        let mut layouts = STRIDES.iter().flat_map(|&stride| (0..stride).map(move |first| (first, stride)));
+        let anywhere = STRIDES.iter().flat_map(|&stride| (0..stride).map(move |first| (first, stride)));
+        let mut layouts = WHOLE.into_iter().chain(anywhere);
         let (first, stride) = layouts.find(|&layout| fits(bytes, layout)).ok_or(ClipError::NotTransportStream)?;
         let mut grid = Self { packets: Vec::with_capacity(bytes.len() / stride), first, stride };
         // a part of a packet at the end is left away

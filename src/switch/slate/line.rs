@@ -1,6 +1,6 @@
 //! The time of each packet of a file, by the PCRs of one PID.
 
-use super::MAX_PCR_STEP;
+use super::MAX_FILE_STEP;
 use crate::ts::Packet;
 use crate::units::{Pid, Ticks27M};
 
@@ -22,15 +22,15 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The clock from packet `from` on; none where there are not two PCRs to go by.
-    pub(super) fn new(packets: &[Packet<'_>], pid: Pid, from: usize) -> Option<Self> {
+    /// The clock from packet `from` on. Where there are not two PCRs to go by, what ends it before, if anything does.
+    pub(super) fn new(packets: &[Packet<'_>], pid: Pid, from: usize) -> Result<Self, Option<Break>> {
         let mut points: Vec<(usize, i64)> = Vec::new();
         let mut end = None;
         let mut last = None;
         for (i, packet) in packets.iter().enumerate().filter(|(_, packet)| packet.pid() == pid) {
             let Some(pcr) = packet.pcr() else { continue };
             let step = last.replace(pcr).map_or(0, |last| pcr.forward_from(last));
-            if step > MAX_PCR_STEP {
+            if step > MAX_FILE_STEP {
                 if points.last().is_some_and(|(at, _)| *at >= from) {
                     end = Some(Break { packet: i, ticks: shorter(step) });
                     break;
@@ -40,7 +40,8 @@ impl Line {
             let time = points.last().map_or(0, |(_, time)| time + step.cast_signed());
             points.push((i, time));
         }
-        (points.len() >= 2 && points.last().is_some_and(|(at, _)| *at > from)).then_some(Self { points, end })
+        let is_enough = points.len() >= 2 && points.last().is_some_and(|(at, _)| *at > from);
+        if is_enough { Ok(Self { points, end }) } else { Err(end) }
     }
 
     /// The time of a packet since the first PCR, negative before it: between two PCRs by its place, and elsewhere at the rate

@@ -9,7 +9,7 @@
 //! - It begins with the PAT and the PMTs that were in force, and then with a random access point of the video. Every other
 //!   stream begins with a PES packet. Each ends with the last byte of one.
 //! - Over the seam the DTS of each video and audio stream rise, and no PCR comes more than 100 ms after the one before it, nor
-//!   does anywhere else. Where the file leaves a longer hole at its end, packets with nothing but a PCR are put there.
+//!   does anywhere else. Where the file has them further apart, packets with nothing but a PCR are put between.
 //! - Continuity counters run on within a turn, and from turn to turn with what [`Frame::counter`] says. No
 //!   discontinuity_indicator is left.
 //! - What must not be said again and again is left out: TDT and TOT, whose time has passed, and splice information.
@@ -39,5 +39,7 @@ pub const MIN_LENGTH: u64 = 13_500_000;
 pub const MAX_LENGTH: u64 = 600 * 27_000_000;
 /// The most from one PCR to the next, in ticks of 27 MHz: 100 ms (ISO/IEC 13818-1 2.7.2).
 const MAX_PCR_STEP: u64 = 2_700_000;
+/// A longer step from one PCR of the file to the next is a jump, in ticks of 27 MHz: 1 s.
+const MAX_FILE_STEP: u64 = 27_000_000;
 /// How far the ends of streams may be apart before the longer ones are cut, in ticks of 90 kHz: 100 ms.
 const MAX_UNEVEN: i64 = 9_000;

@@ -1,7 +1,7 @@
 //! Where a clip begins and ends, and how long its loop is.
 
 use super::grid::Grid;
-use super::line::Line;
+use super::line::{Break, Line};
 use super::tables::Tables;
 use super::track::{Track, Unit};
 use super::{ClipError, MAX_UNEVEN};
@@ -45,7 +45,8 @@ pub(super) fn trim(grid: &Grid<'_>, tables: &Tables, tracks: &[Track]) -> Result
         let entry = track.units.iter().find(|unit| unit.is_entry && unit.is_stamped && unit.is_whole);
         entry.map(|unit| unit.first).ok_or_else(|| no_entry(track))
     })?;
-    let line = Line::new(&grid.packets, clock, start).ok_or(ClipError::NoPcr)?;
+    let jump = |at: Break| ClipError::Clock { pid: clock, offset: grid.offset(at.packet), ticks: at.ticks };
+    let line = Line::new(&grid.packets, clock, start).map_err(|at| at.map_or(ClipError::NoPcr, jump))?;
     let mut parts: Vec<Option<Part>> = tracks.iter().map(|track| whole(track, start)).collect();
     if parts.get(video).copied().flatten().is_none() {
         return Err(ClipError::TooShort { length: 0 });
@@ -57,7 +58,7 @@ pub(super) fn trim(grid: &Grid<'_>, tables: &Tables, tracks: &[Track]) -> Result
         *part = part.and_then(|part| within(track, part, end, longest));
     }
     if let Some(at) = line.end.filter(|it| it.packet <= end) {
-        return Err(ClipError::Clock { pid: clock, offset: grid.offset(at.packet), ticks: at.ticks });
+        return Err(jump(at));
     }
     for (track, part) in media(tracks, &parts) {
         if let Some(packet) = track.break_within(part.from, part.to) {
