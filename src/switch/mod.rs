@@ -1,6 +1,7 @@
 //! Which input feeds the output, and how the cut is made.
 
 pub mod align;
+pub mod carrier;
 pub mod cut;
 pub mod policy;
 pub mod slate;
