@@ -8,6 +8,7 @@ pub mod drive;
 mod frame;
 mod grid;
 pub mod journal;
+pub mod pair;
 pub mod pcapng;
 pub mod report;
 pub mod source;

@@ -280,9 +280,8 @@ impl Carrier {
 
     fn begin(&mut self, at: Instant) {
         // 5 ms of packets, in 65,536ths
-        let each =
-            u128::from(self.bit_rate().0) * u128::from(TICK.nanos().unsigned_abs()) * WHOLE.unsigned_abs()
-                / (u128::from(PACKET_BITS) * 1_000_000_000);
+        let bits = u128::from(self.bit_rate().0) * u128::from(TICK.nanos().unsigned_abs());
+        let each = bits * u128::from(WHOLE.unsigned_abs()) / (u128::from(PACKET_BITS) * 1_000_000_000);
         let each = i64::try_from(each).unwrap_or(0);
         self.hole = Some(Hole { next: at, psi: Instant::LONG_AGO, each, owed: 0, tick: Tick::default() });
     }
