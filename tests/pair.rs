@@ -51,6 +51,9 @@ fn kinship_schema() -> Schema {
     Schema::new(&kinship.to_string())
 }
 
+/// A feed, its port, by how many milliseconds it comes later, and which datagrams of it are lost.
+type Flow<'a> = (Settings, u16, i64, &'a dyn Fn(usize) -> bool);
+
 struct Folder(TempDir);
 
 impl Folder {
@@ -67,8 +70,8 @@ impl Folder {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// A capture of flows: each a feed, its port, by how many milliseconds it comes later, and which datagrams are lost.
-    fn capture(&self, name: &str, flows: &[(Settings, u16, i64, &dyn Fn(usize) -> bool)]) -> String {
+    /// A capture of eight seconds of flows.
+    fn capture(&self, name: &str, flows: &[Flow<'_>]) -> String {
         let mut datagrams = Vec::new();
         for (settings, port, later, is_lost) in flows {
             let mut feed = Feed::new(settings.clone());

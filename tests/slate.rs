@@ -423,6 +423,19 @@ fn what_is_broken_in_the_middle_is_told_with_its_place() {
         matches!(error, ClipError::Missing { pid, offset } if pid.value() == 0x101 && offset > missing * 188),
         "{error}"
     );
+    // sound that jumps an hour ahead ends there, and the pictures with it
+    let mut count = 0;
+    let ahead = with(&file, |_, packet| {
+        let begins = pid(packet) == 0x101 && Packet::new(packet).payload_unit_start_indicator();
+        count += i32::from(begins);
+        if begins && count > 20 {
+            *packet = moved(packet, packet[3] & 15, 3_600 * SECOND);
+        }
+        true
+    });
+    let clip = Clip::new(&ahead).unwrap();
+    judge(&ahead, &clip);
+    assert!((SECOND * 13 / 10..SECOND * 16 / 10).contains(&clip.length()), "20 packets of 72 ms: {}", clip.length());
     // two recordings, one behind the other
     let other = recording(Settings { start: Ticks27M(500 * SECOND), ..Settings::default() }, 3_000);
     let error = Clip::new(&[&file[..], &other].concat()).unwrap_err();

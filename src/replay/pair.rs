@@ -1,8 +1,8 @@
 //! How two streams stand to each other: both through an aligner that follows the first, each in its own time.
 //!
-//! Two captures are in the time of their clocks, so that the skew between them is what it was. A file of TS packets has no other
-//! time than that of its PCRs, which begins at 0: against one, a skew is by the place in the file. What is compared ends where
-//! the first of the two does.
+//! Two captures are in the time of their clocks, so that the skew between them is what it was. A file of TS packets has
+//! no other time than that of its PCRs, which begins at 0: against one, a skew is by the place in the file. What is
+//! compared ends where the first of the two does.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -104,8 +104,8 @@ struct Watch {
     told: Option<Relation>,
     changes: Vec<ChangeReport>,
     left_out: u64,
-    /// Since when they were the same, and what had become of the packets of each by the time that nothing from before that
-    /// waits any more: what one brought before it was joined is no loss of the other.
+    /// Since when they were the same, and what had become of the packets of each by the time that nothing from before
+    /// that waits any more: what one brought before it was joined is no loss of the other.
     same: Option<i64>,
     before: Option<[Counts; 2]>,
 }

@@ -1,15 +1,17 @@
-//! Keeps the carrier in a hole: while nothing can be taken from any input, null packets, PCRs and tables go on at the stream's
-//! rate, so that whatever is downstream sees a picture that stands still and not a lost stream.
+//! Keeps the carrier in a hole: while nothing can be taken from any input, null packets, PCRs and tables go on at the
+//! stream's rate, so that whatever is downstream sees a picture that stands still and not a lost stream.
 //!
-//! A [`Carrier`] is told of each packet that leaves and learns the rate and the clock from them. Once nothing has left for longer
-//! than the stream's own pauses, the hole begins, and what is to be sent in it is asked of [`Carrier::next_due`].
+//! A [`Carrier`] is told of each packet that leaves and learns the rate and the clock from them. Once nothing has left
+//! for longer than the stream's own pauses, the hole begins, and what is to be sent in it is asked of
+//! [`Carrier::next_due`].
 //!
 //! Invariants:
 //!
 //! - Before a packet ever left there is nothing to keep, and before a PCR did there is none to go on from.
-//! - In a hole packets leave in ticks of 5 ms, each with what the rate makes of 5 ms: what was missed before the hole was
-//!   recognised, or because nobody asked in time, is never made up for.
-//! - Of PCR and tables none is late for as long as it is asked in time: a PCR each 35 ms or more often, tables each 100 ms.
+//! - In a hole packets leave in ticks of 5 ms, each with what the rate makes of 5 ms: what was missed before the hole
+//!   was recognised, or because nobody asked in time, is never made up for.
+//! - Of PCR and tables none is late for as long as it is asked in time: a PCR each 35 ms or more often, tables each 100
+//!   ms.
 //! - What fills a hole teaches nothing: the rate and the clock are those of the packets before.
 
 use crate::ts::PACKET_SIZE;
@@ -131,8 +133,8 @@ impl Carrier {
         }
     }
 
-    /// A packet of the output left at `at`, with its PCR if it has one: of one program, always the same. It ends the hole. The
-    /// fillers of a hole are not to be told.
+    /// A packet of the output left at `at`, with its PCR if it has one: of one program, always the same. It ends the
+    /// hole. The fillers of a hole are not to be told.
     #[inline]
     pub fn sent(&mut self, at: Instant, pcr: Option<Ticks27M>) {
         if self.last != Some(at) {
@@ -192,7 +194,8 @@ impl Carrier {
         self.stretches.iter().map(|stretch| stretch.pause).fold(self.current.pause, Span::max)
     }
 
-    /// The rate at which packets left over the last second or so, in bits a second, [`Self::MIN_RATE`] to [`Self::MAX_RATE`].
+    /// The rate at which packets left over the last second or so, in bits a second, [`Self::MIN_RATE`] to
+    /// [`Self::MAX_RATE`].
     pub fn bit_rate(&self) -> BitRate {
         let (mut packets, mut span) = (0, 0);
         for stretch in &self.stretches {
@@ -212,8 +215,8 @@ impl Carrier {
         BitRate(rate.clamp(Self::MIN_RATE.0, Self::MAX_RATE.0))
     }
 
-    /// How long nothing may leave before the hole begins: 10 ms and three packets longer than the longest pause of the last
-    /// second or so, and at most 40 ms.
+    /// How long nothing may leave before the hole begins: 10 ms and three packets longer than the longest pause of the
+    /// last second or so, and at most 40 ms.
     pub fn patience(&self) -> Span {
         let packets = 3 * PACKET_BITS * 1_000_000_000 / self.bit_rate().0;
         let packets = i64::try_from(packets).unwrap_or(i64::MAX);
@@ -473,13 +476,13 @@ mod tests {
         // nobody asks for a second, in the hole and before it: 27 packets are 5 ms
         for late in [1_000 * MS, 2_000 * MS] {
             let now = at(last + late);
-            let left = std::iter::from_fn(|| carrier.next_due(now)).count();
+            let left = core::iter::from_fn(|| carrier.next_due(now)).count();
             assert!((20..=29).contains(&left), "{left} packets");
             assert_eq!(carrier.deadline(), now + TICK);
         }
         // a little late, and the grid stays
         let next = carrier.deadline();
-        let _ = std::iter::from_fn(|| carrier.next_due(next + Span::from_millis(1))).count();
+        let _ = core::iter::from_fn(|| carrier.next_due(next + Span::from_millis(1))).count();
         assert_eq!(carrier.deadline(), next + TICK);
     }
 
@@ -525,11 +528,11 @@ mod tests {
         }
         assert_eq!(carrier.bit_rate(), Carrier::MAX_RATE, "1.5 Gb/s");
         let begin = carrier.deadline();
-        assert!(std::iter::from_fn(|| carrier.next_due(begin)).count() <= 665);
+        assert!(core::iter::from_fn(|| carrier.next_due(begin)).count() <= 665);
         for nanos in [i64::MAX, i64::MIN, 0, i64::MAX, -1] {
             carrier.sent(at(nanos), Some(Ticks27M(u64::MAX)));
             let _ = carrier.patience();
-            assert!(std::iter::from_fn(|| carrier.next_due(at(i64::MAX - 1))).count() <= 665);
+            assert!(core::iter::from_fn(|| carrier.next_due(at(i64::MAX - 1))).count() <= 665);
             assert_eq!(carrier.next_due(Instant::NEVER), None);
         }
     }

@@ -146,8 +146,8 @@ pub struct ChangeReport {
     pub ahead_ms: Option<f64>,
 }
 
-/// The two side by side and how they stand, in lines of at most [`WIDTH`](super::WIDTH) characters of plain text. `names` are
-/// those of the sources.
+/// The two side by side and how they stand, in lines of at most [`WIDTH`](super::WIDTH) characters of plain text.
+/// `names` are those of the sources.
 pub fn pair_table(report: &PairReport, names: [&str; 2]) -> String {
     render(report, names, Page::new(false))
 }

@@ -7,7 +7,7 @@ use super::line::shorter;
 use super::tables::Tables;
 use super::track::{Track, is_repeat};
 use super::trim::Trimmed;
-use super::{ClipError, MAX_FILE_STEP, MAX_PCR_STEP};
+use super::{ClipError, MAX_FILE_STEP, MAX_LENGTH, MAX_PCR_STEP, MIN_LENGTH};
 use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet, SYNC_BYTE};
 use crate::units::{Pid, Ticks27M};
@@ -65,6 +65,12 @@ pub(super) fn assemble(
     let forward = clocks.values().map(|clock| clock.span).max().unwrap_or(0);
     // whole ticks of 90 kHz, so that PTS and PCR can be moved by the same
     let length = span.max(longest).max(forward + 1).next_multiple_of(300);
+    if length < MIN_LENGTH {
+        return Err(ClipError::TooShort { length });
+    }
+    if length > MAX_LENGTH {
+        return Err(ClipError::TooLong { length });
+    }
     for (pid, clock) in &clocks {
         items.extend(clock.fill(length).map(|(at, pcr)| clock_item(*pid, at, pcr)));
     }

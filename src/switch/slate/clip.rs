@@ -1,11 +1,11 @@
 //! A file made ready to be played.
 
+use super::ClipError;
 use super::assemble::{Item, assemble};
 use super::grid::Grid;
 use super::tables::Tables;
 use super::track::Track;
 use super::trim::trim;
-use super::{ClipError, MAX_LENGTH, MIN_LENGTH};
 use crate::ts::PACKET_SIZE;
 use crate::units::BitRate;
 
@@ -17,12 +17,12 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Makes a clip of the bytes of a file: packets of 188 bytes, of 204 with 16 of outer code behind each, or of 192 with a time
-    /// in front of each, which is not read.
+    /// Makes a clip of the bytes of a file: packets of 188 bytes, of 204 with 16 of outer code behind each, or of 192
+    /// with a time in front of each, which is not read.
     ///
-    /// Played are, from the first random access point of the first program's first video on, the PES packets that are whole.
-    /// Where one stream would end more than 100 ms before another, the longer ones are cut, so that all end together to
-    /// within an access unit.
+    /// Played are, from the first random access point of the first program's first video on, the PES packets that are
+    /// whole. Where one stream would end more than 100 ms before another, the longer ones are cut, so that all end
+    /// together to within an access unit.
     ///
     /// # Errors
     /// The file is not what can be played; see [`ClipError`].
@@ -35,16 +35,11 @@ impl Clip {
             return Err(ClipError::TablesChange { offset: grid.offset(packet) });
         }
         let (items, length) = assemble(&grid, &tables, &tracks, &trimmed)?;
-        if length < MIN_LENGTH {
-            return Err(ClipError::TooShort { length });
-        }
-        if length > MAX_LENGTH {
-            return Err(ClipError::TooLong { length });
-        }
         Ok(Self { items: items.into_boxed_slice(), length })
     }
 
-    /// How long a turn of the loop is, in ticks of 27 MHz: a multiple of 300, [`MIN_LENGTH`] to [`MAX_LENGTH`].
+    /// How long a turn of the loop is, in ticks of 27 MHz: a multiple of 300, [`MIN_LENGTH`](super::MIN_LENGTH) to
+    /// [`MAX_LENGTH`](super::MAX_LENGTH).
     pub const fn length(&self) -> u64 {
         self.length
     }

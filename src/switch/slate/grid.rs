@@ -3,7 +3,8 @@
 use super::{ClipError, MAX_SIZE};
 use crate::ts::{PACKET_SIZE, Packet, SYNC_BYTE};
 
-/// From one packet to the next: as they are, with the 16 bytes of EN 300 429 behind each, or with a time of 4 bytes in front.
+/// From one packet to the next: as they are, with the 16 bytes of EN 300 429 behind each, or with a time of 4 bytes in
+/// front.
 const STRIDES: [usize; 3] = [PACKET_SIZE, 204, 192];
 /// Where the first packet of a whole file begins with each.
 const WHOLE: [(usize, usize); 3] = [(0, PACKET_SIZE), (0, 204), (4, 192)];

@@ -44,8 +44,8 @@ impl Line {
         if is_enough { Ok(Self { points, end }) } else { Err(end) }
     }
 
-    /// The time of a packet since the first PCR, negative before it: between two PCRs by its place, and elsewhere at the rate
-    /// of the nearest two.
+    /// The time of a packet since the first PCR, negative before it: between two PCRs by its place, and elsewhere at
+    /// the rate of the nearest two.
     pub(super) fn at(&self, packet: usize) -> i64 {
         let behind = self.points.partition_point(|(at, _)| *at <= packet).clamp(1, self.points.len() - 1);
         let (Some(&(from, start)), Some(&(to, end))) = (self.points.get(behind - 1), self.points.get(behind)) else {

@@ -9,7 +9,8 @@ use crate::units::{Instant, Span};
 pub struct Frame<'a> {
     /// Its bytes as they are in the first turn.
     pub bytes: &'a [u8; PACKET_SIZE],
-    /// The continuity_counter that it leaves with, so that it runs on from turn to turn. Of a null packet it says nothing.
+    /// The continuity_counter that it leaves with, so that it runs on from turn to turn. Of a null packet it says
+    /// nothing.
     pub counter: u8,
     /// When it is due.
     pub due: Instant,

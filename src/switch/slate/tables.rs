@@ -49,7 +49,8 @@ impl Tables {
         Ok(Self { programs, streams, occurrences })
     }
 
-    /// The packets of the PAT and the PMTs that are in force at packet `start`, from before it where they can be had there.
+    /// The packets of the PAT and the PMTs that are in force at packet `start`, from before it where they can be had
+    /// there.
     pub(super) fn in_force(&self, grid: &Grid<'_>, start: usize, end: usize) -> BTreeSet<usize> {
         let mut chosen: BTreeMap<_, &Occurrence> = BTreeMap::new();
         for it in &self.occurrences {

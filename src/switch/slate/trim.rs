@@ -51,7 +51,7 @@ pub(super) fn trim(grid: &Grid<'_>, tables: &Tables, tracks: &[Track]) -> Result
     if parts.get(video).copied().flatten().is_none() {
         return Err(ClipError::TooShort { length: 0 });
     }
-    even(tracks, &mut parts, &line, start);
+    while even(tracks, &mut parts, &line, start) {}
     let end = last_packet(tracks, &parts);
     let longest = media(tracks, &parts).map(|(track, part)| extent(track, part)).max().unwrap_or(0);
     for (track, part) in tracks.iter().zip(&mut parts).filter(|(track, _)| !track.kind.is_media()) {
@@ -101,23 +101,27 @@ fn last_packet(tracks: &[Track], parts: &[Option<Part>]) -> usize {
     media(tracks, parts).map(|(_, part)| part.to).max().unwrap_or(0)
 }
 
-/// Cuts the streams that go on for longer than the shortest, if that is by so much that it would be missed.
-fn even(tracks: &[Track], parts: &mut [Option<Part>], line: &Line, start: usize) {
+/// Cuts the streams that go on for longer than the shortest, if that is by so much that it would be missed. True where
+/// one is shorter now, since it may be the shortest then.
+fn even(tracks: &[Track], parts: &mut [Option<Part>], line: &Line, start: usize) -> bool {
     // a stream that begins later than the clip is not shorter for that
     let reach = |track: &Track, part: Part| extent(track, part) + (line.at(part.from) - line.at(start)) / 300;
     let reaches: Vec<i64> = media(tracks, parts).map(|(track, part)| reach(track, part)).collect();
-    let (Some(&least), Some(&most)) = (reaches.iter().min(), reaches.iter().max()) else { return };
+    let (Some(&least), Some(&most)) = (reaches.iter().min(), reaches.iter().max()) else { return false };
     let span = (line.at(last_packet(tracks, parts) + 1) - line.at(start)) / 300;
     if most - least <= MAX_UNEVEN && most - span <= MAX_UNEVEN {
-        return;
+        return false;
     }
+    let mut is_cut = false;
     for (track, slot) in tracks.iter().zip(parts).filter(|(track, _)| track.kind.is_media()) {
         while let Some(one) = *slot {
             let is_over = reach(track, one) > least + track.duration(one.first, one.last);
             let Some(shorter) = one.last.checked_sub(1).filter(|_| is_over && one.last > one.first) else { break };
             *slot = part(track, one.first, shorter);
+            is_cut = true;
         }
     }
+    is_cut
 }
 
 /// As much of a track that is neither video nor audio as lies before packet `end` and fits into the loop.
