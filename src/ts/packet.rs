@@ -25,52 +25,72 @@ impl<'a> Packet<'a> {
         self.0
     }
 
+    /// The first four bytes as one number, so that they are read once whatever is asked of them.
+    #[inline]
+    const fn header(self) -> u32 {
+        u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+    }
+
     /// Whether the first byte is [`SYNC_BYTE`].
     #[inline]
     pub const fn is_synchronised(self) -> bool {
-        self.0[0] == SYNC_BYTE
+        self.header() >> 24 == SYNC_BYTE as u32
     }
 
     /// transport_error_indicator.
     #[inline]
     pub const fn transport_error_indicator(self) -> bool {
-        self.0[1] & 0x80 != 0
+        self.header() & 0x0080_0000 != 0
+    }
+
+    /// Whether it is synchronised and has no transport_error_indicator: what it says can be believed.
+    #[inline]
+    pub const fn is_sound(self) -> bool {
+        self.header() >> 23 == (SYNC_BYTE as u32) << 1
+    }
+
+    /// Whether something may begin in it: it has an adaptation field or payload_unit_start_indicator.
+    #[inline]
+    pub const fn has_start(self) -> bool {
+        self.header() & 0x0040_0020 != 0
     }
 
     /// payload_unit_start_indicator.
     #[inline]
     pub const fn payload_unit_start_indicator(self) -> bool {
-        self.0[1] & 0x40 != 0
+        self.header() & 0x0040_0000 != 0
     }
 
     /// PID.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "13 bits")]
     pub const fn pid(self) -> Pid {
-        Pid::new(u16::from_be_bytes([self.0[1], self.0[2]]))
+        Pid::new((self.header() >> 8 & 0x1FFF) as u16)
     }
 
     /// Whether transport_scrambling_control is not 00.
     #[inline]
     pub const fn is_scrambled(self) -> bool {
-        self.0[3] & 0xC0 != 0
+        self.header() & 0xC0 != 0
     }
 
     /// Whether adaptation_field_control says that there is an adaptation field.
     #[inline]
     pub const fn has_adaptation_field(self) -> bool {
-        self.0[3] & 0x20 != 0
+        self.header() & 0x20 != 0
     }
 
     /// Whether adaptation_field_control says that there is a payload.
     #[inline]
     pub const fn has_payload(self) -> bool {
-        self.0[3] & 0x10 != 0
+        self.header() & 0x10 != 0
     }
 
     /// continuity_counter, 0…15.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "four bits")]
     pub const fn continuity_counter(self) -> u8 {
-        self.0[3] & 0x0F
+        (self.header() & 0x0F) as u8
     }
 
     /// The flags of the adaptation field, 0 where it has none.
