@@ -149,9 +149,11 @@ impl Analyser {
             self.first(pid, at);
             roles.remove(Roles::UNSEEN);
             roles.remove(Roles::DROPPED);
-            if !roles.need(packet.has_start()) && !packet.is_scrambled() {
-                return;
-            }
+        }
+        // most adaptation fields have nothing but stuffing
+        let starts = packet.payload_unit_start_indicator() || packet.has_pcr() || roles.has(Roles::CONTENT);
+        if !roles.need(starts && packet.has_start()) && !packet.is_scrambled() {
+            return;
         }
         let state = self.pids.entry(pid);
         let (content, is_repeat) = (state.content, state.continuity.is_repeat());

@@ -28,7 +28,10 @@ impl<'a> Packet<'a> {
     /// The first four bytes as one number, so that they are read once whatever is asked of them.
     #[inline]
     const fn header(self) -> u32 {
-        u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+        match self.0.first_chunk() {
+            Some(header) => u32::from_be_bytes(*header),
+            None => 0,
+        }
     }
 
     /// Whether the first byte is [`SYNC_BYTE`].
