@@ -103,11 +103,13 @@ fn thinned(once: &[(Instant, Bytes)]) -> Vec<(Instant, Bytes)> {
     once.iter().map(thin).collect()
 }
 
+type Take<'a> = Box<dyn FnMut(usize, &[Datagram]) + 'a>;
+
 /// One that takes parts in turn.
 struct Competitor<'a> {
     name: &'static str,
     /// Takes a part, the first of all being number 0.
-    take: Box<dyn FnMut(usize, &[Datagram]) + 'a>,
+    take: Take<'a>,
     /// The least that each part took, in nanoseconds.
     least: [f64; PARTS],
 }
