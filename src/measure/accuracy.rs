@@ -272,6 +272,9 @@ impl Accuracy {
 
     fn keep(&mut self, sample: Sample) {
         if self.len == KEPT {
+            if let (Line::Fitted(fit), [oldest, ..], true) = (&mut self.line, &self.samples, self.on_line & 1 != 0) {
+                fit.forget(oldest.point);
+            }
             self.drop_oldest(1);
         }
         if let Some(place) = self.samples.get_mut(self.len) {
@@ -309,12 +312,21 @@ impl Accuracy {
         self.off = 0;
         self.on_line |= 1 << (self.len - 1);
         if let Line::Fitted(fit) = &self.line {
-            match fit.moved(self.points(), self.on_line).filter(|_| !self.pcrs.is_multiple_of(REVIEW)) {
+            match self.moved(fit) {
                 Some(moved) => self.line = Line::Fitted(moved),
                 None => self.fit(),
             }
         }
         self.judge(raise);
+    }
+
+    /// The line through what is on it and the latest PCR; none where it is to be looked at anew.
+    fn moved(&self, fit: &Fit) -> Option<Fit> {
+        if self.pcrs.is_multiple_of(REVIEW) {
+            return None;
+        }
+        let first = self.samples.get(self.on_line.trailing_zeros() as usize)?.point;
+        fit.moved(first, self.latest()?.point, self.points(), self.on_line)
     }
 
     fn judge(&mut self, raise: &mut impl FnMut(Inaccuracy)) {

@@ -305,7 +305,10 @@ impl Clock {
 
 /// Ticks as nanoseconds.
 fn nanos(ticks: i64) -> i64 {
-    i64::try_from(i128::from(ticks) * 1000 / 27).unwrap_or(i64::MAX)
+    match ticks.checked_mul(1000) {
+        Some(thousandths) => thousandths / 27,
+        None => i64::try_from(i128::from(ticks) * 1000 / 27).unwrap_or(i64::MAX),
+    }
 }
 
 /// Whether a PCR can be the next of the same clock: it goes forward, and by about the time that passed.

@@ -151,9 +151,83 @@ fn clip(from: &[(f64, f64)], to: &mut [(f64, f64); CORNERS + 2], inside: impl Fn
     len
 }
 
+/// What a line of least squares is made of: sums of integers modulo 2^64, so that points come and go and nothing is
+/// rounded. That they did not outgrow it is asked when they are used.
+#[derive(Clone, Copy, Debug)]
+struct Sums {
+    count: u64,
+    packets: u64,
+    ticks: u64,
+    squares: u64,
+    products: u64,
+    /// Between these are the ticks of all points that came.
+    low: i64,
+    high: i64,
+}
+
+/// Up to here a float holds every integer.
+const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+impl Sums {
+    const NONE: Self = Self { count: 0, packets: 0, ticks: 0, squares: 0, products: 0, low: i64::MAX, high: i64::MIN };
+
+    fn of(points: impl Iterator<Item = Point>) -> Self {
+        points.fold(Self::NONE, Self::and)
+    }
+
+    /// With one more.
+    fn and(self, Point { packet, ticks }: Point) -> Self {
+        let value = ticks.cast_unsigned();
+        Self {
+            count: self.count.wrapping_add(1),
+            packets: self.packets.wrapping_add(packet),
+            ticks: self.ticks.wrapping_add(value),
+            squares: self.squares.wrapping_add(packet.wrapping_mul(packet)),
+            products: self.products.wrapping_add(packet.wrapping_mul(value)),
+            low: self.low.min(ticks),
+            high: self.high.max(ticks),
+        }
+    }
+
+    /// Without one of them.
+    fn without(self, Point { packet, ticks }: Point) -> Self {
+        let value = ticks.cast_unsigned();
+        Self {
+            count: self.count.wrapping_sub(1),
+            packets: self.packets.wrapping_sub(packet),
+            ticks: self.ticks.wrapping_sub(value),
+            squares: self.squares.wrapping_sub(packet.wrapping_mul(packet)),
+            products: self.products.wrapping_sub(packet.wrapping_mul(value)),
+            ..self
+        }
+    }
+
+    /// Counted from the first of them: how many, then the sums of packets, ticks, squares and products. None where a float
+    /// would not hold each of these, and each on the way to it, to the last digit.
+    #[allow(clippy::cast_precision_loss, reason = "what would lose any is kept out")]
+    fn from(&self, first: Point, last: Point) -> Option<[f64; 5]> {
+        let reach = last.packet.checked_sub(first.packet)?;
+        let ticks = self.high.checked_sub(first.ticks)?.max(first.ticks.checked_sub(self.low)?).unsigned_abs();
+        let most = reach.max(ticks).max(1).checked_mul(reach.max(1))?.checked_mul(self.count)?;
+        if most > EXACT {
+            return None;
+        }
+        let (n, x, y) = (self.count, first.packet, first.ticks.cast_unsigned());
+        let packets = self.packets.wrapping_sub(n.wrapping_mul(x));
+        let ticks = self.ticks.wrapping_sub(n.wrapping_mul(y));
+        // with x' = x + p: the sum of x'² is that of x², of 2px and of p²; and so on
+        let twice = packets.wrapping_add(self.packets);
+        let squares = self.squares.wrapping_sub(x.wrapping_mul(twice));
+        let products = self.products.wrapping_sub(x.wrapping_mul(self.ticks)).wrapping_sub(y.wrapping_mul(packets));
+        Some([n, packets, ticks, squares, products].map(|sum| sum.cast_signed() as f64))
+    }
+}
+
 /// The line of least squares, for PCRs that are not ideal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fit {
+    /// Of the points that it was made of, but for those that are gone since.
+    sums: Sums,
     origin: Point,
     /// The mean of the points, from the origin.
     mean: (f64, f64),
@@ -184,29 +258,53 @@ impl Fit {
         Some(Self { spread: apart / count, roughness: rough / squared, ..line })
     }
 
-    /// The same, taking it that the points lie along the new line as they did along this one.
-    pub(super) fn moved(&self, points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
-        Some(Self { spread: self.spread, roughness: self.roughness, ..Self::level(points, chosen)? })
+    /// The line through the same points but those that are gone, and through `last`, taking it that they lie along it as
+    /// they did along this one. `first` is the first of them all; `points` and `chosen` are they, as for
+    /// [`through`](Self::through).
+    pub(super) fn moved(
+        &self,
+        first: Point,
+        last: Point,
+        points: impl Iterator<Item = Point> + Clone,
+        chosen: u32,
+    ) -> Option<Self> {
+        let level = Self::of(self.sums.and(last), first, last, points, chosen)?;
+        Some(Self { spread: self.spread, roughness: self.roughness, ..level })
     }
 
-    /// The line of least squares, in one go: places and ticks are small next to what a float holds exactly.
+    /// A point that the line was made of is gone. The line stays until it is [`moved`](Self::moved).
+    pub(super) fn forget(&mut self, point: Point) {
+        self.sums = self.sums.without(point);
+    }
+
+    /// The line of least squares, in one go.
     fn level(points: impl Iterator<Item = Point> + Clone, chosen: u32) -> Option<Self> {
-        let mut chosen = choose(points, chosen).peekable();
-        let origin = *chosen.peek()?;
-        let (mut count, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for point in chosen {
-            let (packets, ticks) = point.from(origin);
-            count += 1.0;
-            x += packets;
-            y += ticks;
-            xx += packets * packets;
-            xy += packets * ticks;
-        }
+        let mut all = choose(points.clone(), chosen);
+        let first = all.next()?;
+        let last = all.last().unwrap_or(first);
+        Self::of(Sums::of(choose(points.clone(), chosen)), first, last, points, chosen)
+    }
+
+    /// The same of points whose `sums` are known. What these cannot tell, floats do, which then are rounded.
+    fn of(
+        sums: Sums,
+        first: Point,
+        last: Point,
+        points: impl Iterator<Item = Point> + Clone,
+        chosen: u32,
+    ) -> Option<Self> {
+        let [count, x, y, xx, xy] = sums.from(first, last).unwrap_or_else(|| {
+            choose(points, chosen).fold([0.0; 5], |[count, x, y, xx, xy], point| {
+                let (packets, ticks) = point.from(first);
+                [count + 1.0, x + packets, y + ticks, xx + packets * packets, xy + packets * ticks]
+            })
+        });
         let mean = (x / count, y / count);
         let squares: f64 = xx - x * mean.0;
         let slope = (xy - x * mean.1) / squares;
         let weights = (1.0 / count, 1.0 / squares);
-        SLOPES.contains(&slope).then_some(Self { origin, mean, slope, spread: 0.0, roughness: 0.0, weights })
+        let line = Self { sums, origin: first, mean, slope, spread: 0.0, roughness: 0.0, weights };
+        SLOPES.contains(&slope).then_some(line)
     }
 
     /// The line that most of the first [`MOST`] of `points` lie near, up to a quarter of them anywhere, and which of them do;
@@ -315,6 +413,48 @@ mod tests {
         assert!(Fit::through([point(0, 0), point(10, 0)].into_iter(), 3).is_none());
         assert!(Fit::through([point(0, 0)].into_iter(), 1).is_none());
         assert!(Fit::robust([].into_iter()).is_none());
+    }
+
+    #[test]
+    fn a_line_that_moves_is_the_one_through_its_points_to_the_last_digit() {
+        for (origin, step) in [(0, 40_000), (i64::MAX - 50_000_000, 1 << 18), (-(1 << 40), 900_000), (7, 1 << 33)] {
+            let new = |i: i64| point((i * 400 + i * 977 % 13).unsigned_abs(), origin + i * step + i * i % 7);
+            let mut kept: Vec<_> = (0..32).map(|i| (new(i), i % 5 != 0)).collect();
+            let mask = |kept: &[(Point, bool)]| kept.iter().rev().fold(0, |mask, (_, on)| mask << 1 | u32::from(*on));
+            let points = |kept: &[(Point, bool)]| kept.iter().map(|(point, _)| *point).collect::<Vec<_>>();
+            let mut fit = Fit::through(points(&kept).into_iter(), mask(&kept)).unwrap();
+            for i in 32..150 {
+                let (gone, on) = kept.remove(0);
+                if on {
+                    fit.forget(gone);
+                }
+                // some that come are off the line
+                kept.push((new(i), i % 11 != 0));
+                if i % 11 == 0 {
+                    continue;
+                }
+                let first = kept.iter().find(|(_, on)| *on).unwrap().0;
+                fit = fit.moved(first, new(i), points(&kept).into_iter(), mask(&kept)).unwrap();
+                let whole = Fit::through(points(&kept).into_iter(), mask(&kept)).unwrap();
+                let key = |fit: &Fit| (fit.origin, fit.mean, fit.slope, fit.weights);
+                assert_eq!(key(&fit), key(&whole), "{i}, {origin}, {step}");
+                let exact = fit.sums.from(first, new(i)).is_some();
+                assert_eq!(exact, step < 1 << 30, "what floats round is left to them");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_integers_are_those_of_floats_where_these_are_exact() {
+        let points: Vec<_> =
+            (0..32i64).map(|i| point(i.unsigned_abs() * 531 + 17, i * 1_080_000 - i * i % 31)).collect();
+        let (first, last) = (points[0], points[31]);
+        let floats = points.iter().fold([0.0; 5], |[count, x, y, xx, xy], point| {
+            let (packets, ticks) = point.from(first);
+            [count + 1.0, x + packets, y + ticks, xx + packets * packets, xy + packets * ticks]
+        });
+        assert_eq!(Sums::of(points.iter().copied()).from(first, last), Some(floats));
+        assert_eq!(Sums::of(points.iter().copied().chain([point(1 << 60, 5)])).from(first, point(1 << 60, 5)), None);
     }
 
     #[test]

@@ -19,9 +19,9 @@ const REPEATED: u8 = 2;
 impl Continuity {
     /// The packets that the counter says are missing before this one, where it breaks the order; none where it is in
     /// order, is the one duplicate allowed, or is excused by its discontinuity_indicator. The caller leaves out the null
-    /// PID and packets with transport_error_indicator.
+    /// PID and packets with transport_error_indicator, and has reckoned the fingerprint of one that has a payload.
     #[inline]
-    pub(super) fn check(&mut self, packet: Packet<'_>) -> Option<u8> {
+    pub(super) fn check(&mut self, packet: Packet<'_>, fingerprint: u64) -> Option<u8> {
         let counter = packet.continuity_counter();
         let last = core::mem::replace(&mut self.counter, counter);
         let first = self.flags & SEEN == 0;
@@ -31,7 +31,7 @@ impl Continuity {
             let still = counter == last || first || packet.discontinuity_indicator();
             return if still { None } else { Some(counter.wrapping_sub(last) & 0x0F) };
         }
-        let fingerprint = packet.fingerprint().to_le_bytes();
+        let fingerprint = fingerprint.to_le_bytes();
         let before = core::mem::replace(&mut self.fingerprint, fingerprint);
         let expected = last.wrapping_add(1) & 0x0F;
         if counter == expected || first {
@@ -70,7 +70,7 @@ mod tests {
 
     fn run(packets: &[[u8; 188]]) -> Vec<Option<u8>> {
         let mut continuity = Continuity::default();
-        packets.iter().map(|p| continuity.check(Packet::new(p))).collect()
+        packets.iter().map(|p| continuity.check(Packet::new(p), Packet::new(p).fingerprint())).collect()
     }
 
     #[test]

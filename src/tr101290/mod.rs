@@ -101,54 +101,80 @@ impl Analyser {
             self.advance(at, observer);
         }
         let packet = Packet::new(bytes);
+        if (!packet.is_sound() || self.sync_loss.is_disturbed()) && self.is_unsound(packet, at, observer) {
+            self.counts.packet += 1;
+            return;
+        }
+        let pid = packet.pid();
+        // before anything else is at hand that would have to be put aside for it
+        let fingerprint = if packet.has_payload() && pid != Pid::NULL { packet.fingerprint() } else { 0 };
+        let state = self.pids.entry(pid);
+        state.last_seen = at;
+        state.packets += 1;
+        let roles = state.roles;
+        if pid == Pid::NULL {
+            self.nulls += 1;
+        } else if let Some(missing) = state.continuity.check(packet, fingerprint) {
+            let place = Place::of(pid, state.program);
+            self.broken(place, missing, at, observer);
+        }
+        if roles.need(packet.has_start()) || packet.is_scrambled() {
+            self.concerned(packet, roles, at, observer);
+        }
+        self.counts.packet += 1;
+    }
+
+    /// Whether a packet must not be believed, which is counted; one that need not be is a step towards synchronisation.
+    #[cold]
+    #[inline(never)]
+    fn is_unsound(&mut self, packet: Packet<'_>, at: Instant, observer: &mut impl Observer) -> bool {
         let sink = &mut Sink { at, counts: &mut self.counts, observer };
         if sync_byte::check(packet, sink) {
             if self.sync_loss.bad(sink) {
                 self.revision = self.revision.wrapping_add(1);
             }
-            self.counts.packet += 1;
-            return;
+            return true;
         }
         if self.sync_loss.is_disturbed() {
             self.sync_loss.good();
         }
-        if transport::check(packet, sink) {
-            self.counts.packet += 1;
-            return;
-        }
-        let pid = packet.pid();
-        let state = self.pids.entry(pid);
-        state.last_seen = at;
-        state.packets += 1;
-        let (roles, content, place) = (state.roles, state.content, Place::of(pid, state.program));
-        let is_first = state.packets == 1 || roles.has(Roles::DROPPED);
-        let missing = if pid == Pid::NULL { None } else { state.continuity.check(packet) };
-        let is_repeat = state.continuity.is_repeat();
-        self.nulls += u64::from(pid == Pid::NULL);
-        if let Some(missing) = missing {
-            self.broken(place, missing, at, observer);
-        }
-        if is_first {
-            self.first(pid, at);
-        }
-        let starts = packet.has_adaptation_field() || packet.payload_unit_start_indicator();
-        if roles.need_all() || starts && roles.need_starts() || packet.is_scrambled() {
-            if roles.only_contents() && !starts && !packet.is_scrambled() {
-                let sink = &mut Sink { at, counts: &mut self.counts, observer };
-                if !is_repeat && !self.watchers.contents.packet(packet, content, sink) {
-                    self.pids.entry(pid).roles.remove(Roles::READING);
-                }
-            } else {
-                self.special(packet, roles, content, at, observer);
-            }
-        }
-        self.counts.packet += 1;
+        transport::check(packet, sink)
     }
 
-    /// The first packet of a PID.
+    /// A packet that concerns more than its PID's continuity.
+    #[inline(never)]
+    fn concerned(&mut self, packet: Packet<'_>, roles: Roles, at: Instant, observer: &mut impl Observer) {
+        let (pid, mut roles) = (packet.pid(), roles);
+        if roles.has(Roles::UNSEEN) || roles.has(Roles::DROPPED) {
+            self.first(pid, at);
+            roles.remove(Roles::UNSEEN);
+            roles.remove(Roles::DROPPED);
+        }
+        // most adaptation fields have nothing but stuffing
+        let starts = packet.payload_unit_start_indicator() || packet.has_pcr() || roles.has(Roles::CONTENT);
+        if !roles.need(starts && packet.has_start()) && !packet.is_scrambled() {
+            return;
+        }
+        let state = self.pids.entry(pid);
+        let (content, is_repeat) = (state.content, state.continuity.is_repeat());
+        let sink = &mut Sink { at, counts: &mut self.counts, observer };
+        if roles.only_contents() && !packet.has_start() && !packet.is_scrambled() {
+            if !is_repeat && !self.watchers.contents.packet(packet, content, sink) {
+                self.pids.entry(pid).roles.remove(Roles::READING);
+            }
+            return;
+        }
+        if self.watchers.packet(packet, roles, content, &mut self.pids, sink) {
+            self.revision = self.revision.wrapping_add(1);
+        }
+        self.deadline = self.watchers.due();
+    }
+
+    /// The first packet of a PID, or the first since it lost its reference.
     #[cold]
     fn first(&mut self, pid: Pid, at: Instant) {
         let state = self.pids.entry(pid);
+        state.roles.remove(Roles::UNSEEN);
         self.watchers.unreferenced.first(pid, &mut state.roles, at);
         if self.started.is_none() {
             self.started = Some(at);
@@ -171,16 +197,6 @@ impl Analyser {
     /// Packets are missing, or may be, that no counter shows: what is measured by their places begins anew.
     pub fn lost(&mut self) {
         self.watchers.pcr_accuracy.lost();
-    }
-
-    /// A packet of a PID that has to do with the program structure, or that is scrambled.
-    fn special(&mut self, packet: Packet<'_>, roles: Roles, content: u8, at: Instant, observer: &mut impl Observer) {
-        let sink = &mut Sink { at, counts: &mut self.counts, observer };
-        let changed = self.watchers.packet(packet, roles, content, &mut self.pids, sink);
-        if changed {
-            self.revision = self.revision.wrapping_add(1);
-        }
-        self.deadline = self.watchers.due();
     }
 
     /// Before this time no absence can fall due.

@@ -31,33 +31,29 @@ impl Roles {
     pub(super) const WANTED: Self = Self(1 << 9);
     /// Came while a table referred to it, which none does any more.
     pub(super) const DROPPED: Self = Self(1 << 10);
+    /// No packet of it came yet.
+    pub(super) const UNSEEN: Self = Self(1 << 11);
 
     /// Roles for which every packet of the PID counts, and not only those that start something.
-    const ALL_PACKETS: u16 = Self::SECTIONS.0 | Self::ABSENT.0 | Self::READING.0 | Self::DROPPED.0;
+    const ALL_PACKETS: u16 = Self::SECTIONS.0 | Self::ABSENT.0 | Self::READING.0 | Self::DROPPED.0 | Self::UNSEEN.0;
     /// Roles for which packets that start something count.
     const STARTS: u16 = Self::PCR.0 | Self::PTS.0 | Self::CONTENT.0;
 
     #[cfg(test)]
     pub(super) const fn any(self) -> bool {
-        self.0 != 0
+        self.0 & !Self::UNSEEN.0 != 0
     }
 
-    /// Whether every packet of the PID counts.
+    /// Whether the packet counts for any of them; `starts` where it may start something.
     #[inline]
-    pub(super) const fn need_all(self) -> bool {
-        self.0 & Self::ALL_PACKETS != 0
+    pub(super) const fn need(self, starts: bool) -> bool {
+        self.0 & if starts { Self::ALL_PACKETS | Self::STARTS } else { Self::ALL_PACKETS } != 0
     }
 
     /// Whether nothing but the contents of the packets is of interest, if they start nothing.
     #[inline]
     pub(super) const fn only_contents(self) -> bool {
         self.0 & Self::ALL_PACKETS == Self::READING.0
-    }
-
-    /// Whether packets with an adaptation field or the start of a unit count.
-    #[inline]
-    pub(super) const fn need_starts(self) -> bool {
-        self.0 & Self::STARTS != 0
     }
 
     #[inline]
@@ -97,7 +93,7 @@ impl Default for PidState {
             last_seen: Instant::LONG_AGO,
             continuity: Continuity::default(),
             content: 0,
-            roles: Roles::default(),
+            roles: Roles::UNSEEN,
             program: 0,
         }
     }

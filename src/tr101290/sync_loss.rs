@@ -13,6 +13,7 @@ const REGAIN: u8 = 5;
 pub(super) struct SyncLoss {
     bad: u8,
     good: u8,
+    disturbed: bool,
     lost_since: Option<Instant>,
 }
 
@@ -20,7 +21,7 @@ impl SyncLoss {
     /// Whether the next good packet changes anything.
     #[inline]
     pub(super) const fn is_disturbed(&self) -> bool {
-        self.bad != 0 || self.lost_since.is_some()
+        self.disturbed
     }
 
     /// Since when synchronisation is lost.
@@ -40,6 +41,7 @@ impl SyncLoss {
 
     fn corrupt(&mut self, at: Instant) -> bool {
         self.good = 0;
+        self.disturbed = true;
         self.bad = self.bad.saturating_add(1);
         let loses = self.bad == LOSE && self.lost_since.is_none();
         if loses {
@@ -55,6 +57,7 @@ impl SyncLoss {
         if self.good >= REGAIN {
             self.lost_since = None;
         }
+        self.disturbed = self.lost_since.is_some();
     }
 }
 

@@ -105,9 +105,6 @@ impl Watchers {
             self.pid.returned(pid, at);
             pids.entry(pid).roles.remove(Roles::ABSENT);
         }
-        if roles.has(Roles::DROPPED) {
-            self.unreferenced.first(pid, &mut pids.entry(pid).roles, at);
-        }
         if roles.has(Roles::PCR)
             && let Some(pcr) = packet.pcr()
         {

@@ -25,52 +25,75 @@ impl<'a> Packet<'a> {
         self.0
     }
 
+    /// The first four bytes as one number, so that they are read once whatever is asked of them.
+    #[inline]
+    const fn header(self) -> u32 {
+        match self.0.first_chunk() {
+            Some(header) => u32::from_be_bytes(*header),
+            None => 0,
+        }
+    }
+
     /// Whether the first byte is [`SYNC_BYTE`].
     #[inline]
     pub const fn is_synchronised(self) -> bool {
-        self.0[0] == SYNC_BYTE
+        self.header() >> 24 == SYNC_BYTE as u32
     }
 
     /// transport_error_indicator.
     #[inline]
     pub const fn transport_error_indicator(self) -> bool {
-        self.0[1] & 0x80 != 0
+        self.header() & 0x0080_0000 != 0
+    }
+
+    /// Whether it is synchronised and has no transport_error_indicator: what it says can be believed.
+    #[inline]
+    pub const fn is_sound(self) -> bool {
+        self.header() >> 23 == (SYNC_BYTE as u32) << 1
+    }
+
+    /// Whether something may begin in it: it has an adaptation field or payload_unit_start_indicator.
+    #[inline]
+    pub const fn has_start(self) -> bool {
+        self.header() & 0x0040_0020 != 0
     }
 
     /// payload_unit_start_indicator.
     #[inline]
     pub const fn payload_unit_start_indicator(self) -> bool {
-        self.0[1] & 0x40 != 0
+        self.header() & 0x0040_0000 != 0
     }
 
     /// PID.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "13 bits")]
     pub const fn pid(self) -> Pid {
-        Pid::new(u16::from_be_bytes([self.0[1], self.0[2]]))
+        Pid::new((self.header() >> 8 & 0x1FFF) as u16)
     }
 
     /// Whether transport_scrambling_control is not 00.
     #[inline]
     pub const fn is_scrambled(self) -> bool {
-        self.0[3] & 0xC0 != 0
+        self.header() & 0xC0 != 0
     }
 
     /// Whether adaptation_field_control says that there is an adaptation field.
     #[inline]
     pub const fn has_adaptation_field(self) -> bool {
-        self.0[3] & 0x20 != 0
+        self.header() & 0x20 != 0
     }
 
     /// Whether adaptation_field_control says that there is a payload.
     #[inline]
     pub const fn has_payload(self) -> bool {
-        self.0[3] & 0x10 != 0
+        self.header() & 0x10 != 0
     }
 
     /// continuity_counter, 0…15.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "four bits")]
     pub const fn continuity_counter(self) -> u8 {
-        self.0[3] & 0x0F
+        (self.header() & 0x0F) as u8
     }
 
     /// The flags of the adaptation field, 0 where it has none.
@@ -131,51 +154,47 @@ impl<'a> Packet<'a> {
     /// may carry another PCR) have the same, and packets that differ in any one byte have not.
     #[inline]
     pub fn fingerprint(self) -> u64 {
-        if self.has_pcr() { self.without_pcr() } else { sum(self.0) }
+        let [a, b] = if self.has_pcr() { self.without_pcr() } else { sum(self.0) };
+        a ^ b.rotate_left(29)
     }
 
     #[cold]
-    fn without_pcr(self) -> u64 {
+    fn without_pcr(self) -> [u64; 2] {
         let mut bytes = *self.0;
         bytes[6..12].fill(0);
         sum(&bytes)
     }
 }
 
-/// The sum of all words and the sum of these sums, so that what changed and where it lies both show. In four lanes, which
-/// the compiler adds up side by side as long as this stands by itself.
+/// The sum of all words, and twice the sum of these sums: each word counts an odd number of times, so that any change of
+/// one shows, and another number than those before it, so that where it lies shows. In two lanes, which the compiler adds
+/// up side by side as long as this stands by itself.
 #[inline(never)]
-fn sum(bytes: &[u8; PACKET_SIZE]) -> u64 {
-    let (rows, rest) = bytes.as_chunks::<32>();
-    let (mut sum, mut sums) = ([0u64; 4], [0u64; 4]);
+fn sum(bytes: &[u8; PACKET_SIZE]) -> [u64; 2] {
+    let (rows, _) = bytes.as_chunks::<16>();
+    let (mut sum, mut sums) = ([0u64; 2], [0u64; 2]);
     for row in rows {
         add(&mut sum, words(row));
         add(&mut sums, sum);
     }
     // the last row is not whole: it begins earlier, and what it takes twice does no harm
-    if let (Some(row), true) = (bytes.last_chunk(), !rest.is_empty()) {
+    if let Some(row) = bytes.last_chunk() {
         add(&mut sum, words(row));
         add(&mut sums, sum);
     }
-    let [a, b, c, d] = sum;
-    let [e, f, g, h] = sums;
-    a ^ b.rotate_left(8)
-        ^ c.rotate_left(16)
-        ^ d.rotate_left(24)
-        ^ e.rotate_left(35)
-        ^ f.rotate_left(43)
-        ^ g.rotate_left(51)
-        ^ h.rotate_left(59)
+    add(&mut sum, sums);
+    add(&mut sum, sums);
+    sum
 }
 
 #[inline]
-fn words(row: &[u8; 32]) -> [u64; 4] {
+fn words(row: &[u8; 16]) -> [u64; 2] {
     let (words, _) = row.as_chunks::<8>();
     core::array::from_fn(|i| words.get(i).map_or(0, |word| u64::from_le_bytes(*word)))
 }
 
 #[inline]
-fn add(to: &mut [u64; 4], other: [u64; 4]) {
+fn add(to: &mut [u64; 2], other: [u64; 2]) {
     for (to, other) in to.iter_mut().zip(other) {
         *to = to.wrapping_add(other);
     }

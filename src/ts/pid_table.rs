@@ -30,18 +30,18 @@ impl<T: Default> PidTable<T> {
     #[inline]
     pub fn entry(&mut self, pid: Pid) -> &mut T {
         let place = usize::from(self.index[pid.index()]).wrapping_sub(1);
-        let place = if place < self.entries.len() { place } else { self.make(pid) };
-        &mut self.entries[place]
+        if place < self.entries.len() { &mut self.entries[place] } else { self.make(pid) }
     }
 
     #[cold]
-    fn make(&mut self, pid: Pid) -> usize {
+    #[inline(never)]
+    fn make(&mut self, pid: Pid) -> &mut T {
         let place = self.entries.len();
         self.entries.push(T::default());
         self.pids.push(pid);
         // at most 8,192: there are no more PIDs
         self.index[pid.index()] = u16::try_from(place + 1).unwrap_or(1);
-        place
+        &mut self.entries[place]
     }
 }
 
