@@ -3,7 +3,7 @@
 
 mod common;
 
-use changeover::engine::{ChannelSetup, Command, GatherSetup, InputSetup, Kind, Reason, Setup, Switch, What};
+use changeover::engine::{ChannelSetup, Command, GatherSetup, Hole, InputSetup, Kind, Reason, Setup, Switch, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::switch::policy::{self, Mode};
 use changeover::synth::{Feed, Settings};
@@ -110,6 +110,7 @@ fn a_silent_main_is_left_at_its_limit_and_returned_to() {
     for (delay, mode) in [(0, Mode::Cut), (100, Mode::Cut), (100, Mode::Auto)] {
         let mut setup = setup(Span::from_millis(delay), input(100));
         setup.channels[0].mode = mode;
+        setup.channels[0].hole = Hole::Silent;
         let mut scene = Scene::new(&setup);
         scene.run(ms(2_000), FINE);
         let last = scene.rig.snapshot().inputs[0].last_arrival.unwrap();

@@ -207,6 +207,18 @@ impl Output {
     pub(super) fn pcr<F: Frames>(&mut self, of: Option<(usize, Pid)>, pcr: Ticks27M, to: &mut Sending<'_, F>) {
         let pid = of.and_then(|(side, pid)| self.remux.output_pid(side, pid));
         let Some(pid) = pid.or_else(|| self.remux.pcr_pids().next()) else { return };
+        if let Some((side, rate)) = self
+            .joins
+            .filter(|(joins, ..)| of.is_some_and(|(side, _)| side == *joins))
+            .map(|(side, _, rate)| (side, rate))
+        {
+            self.joins = None;
+            let line = Line { last: self.last, packets: self.packets, now: to.now };
+            if let Some(step) = line.step(pcr, rate) {
+                self.nudge = step;
+                self.remux.nudge(side, step);
+            }
+        }
         let pcr = if of.is_some() { ahead(pcr, self.nudge) } else { pcr };
         let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         let before = self.packets;

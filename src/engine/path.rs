@@ -54,6 +54,8 @@ pub(super) struct Path {
     revision: u32,
     /// How many packets the last datagram had.
     last_count: u8,
+    /// When the packets that are delivered came, which does not step back.
+    came: Instant,
     /// The last datagram had no packet in it that begins as one.
     strayed: bool,
     pub(super) enabled: bool,
@@ -82,6 +84,7 @@ impl Path {
             arrived: false,
             revision: 0,
             last_count: 0,
+            came: Instant::LONG_AGO,
             strayed: false,
             enabled: true,
             priority: setup.priority,
@@ -122,7 +125,7 @@ impl Path {
         }
         self.rtp = layout.rtp.is_some();
         let Some(rtp) = layout.rtp else {
-            self.deliver(frames, packets, at, slots, channel);
+            self.deliver_now(frames, packets, at, slots, channel);
             return;
         };
         loop {
@@ -131,7 +134,7 @@ impl Path {
             self.lose(self.figures.rtp_lost - lost, at);
             match verdict {
                 Verdict::Next => {
-                    self.deliver(frames, packets, at, slots, channel);
+                    self.deliver_now(frames, packets, at, slots, channel);
                     self.drain_reorder(frames, at, slots, channel);
                     return;
                 }
@@ -151,6 +154,7 @@ impl Path {
             let ready = self.reorder.next_ready(&mut self.figures);
             self.lose(self.figures.rtp_lost - lost, at);
             let Some(held) = ready else { return };
+            self.came = self.came.max(held.at);
             self.deliver(frames, held.item, at, slots, channel);
         }
     }
@@ -164,6 +168,20 @@ impl Path {
         for _ in 0..datagrams {
             self.judge.event(at, Criterion::RtpLoss, Place::STREAM);
         }
+    }
+
+    /// Delivers packets that came just now.
+    #[inline]
+    fn deliver_now<F: Frames>(
+        &mut self,
+        frames: &F,
+        packets: Packets,
+        at: Instant,
+        slots: &mut Slots,
+        channel: &mut Channel,
+    ) {
+        self.came = self.came.max(at);
+        self.deliver(frames, packets, at, slots, channel);
     }
 
     /// Analyses packets in their order and lets them go on.
@@ -206,7 +224,7 @@ impl Path {
             self.missing = missing;
             channel.flow.lost(self.place);
         }
-        channel.arrive(self.place, packets, frame, at, &self.analyser, slots);
+        channel.arrive(self.place, packets, frame, self.came, &self.analyser, slots);
     }
 
     /// Before this time nothing happens by time passing, the delay line left aside.

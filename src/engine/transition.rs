@@ -171,10 +171,12 @@ impl Channel {
         let Some(pending) = self.pending else { return false };
         let Flow::Joint(joint) = &mut self.flow else { return false };
         let relation = joint.kinship(to, at).map(|kinship| kinship.relation);
+        let was_locked = joint.was_locked(to);
         let alive = joint.deck().lead().is_some_and(|lead| paths[self.inputs.start + lead].candidate().flowing);
         let Some(splicer) = joint.splicer.as_deref_mut() else { return false };
         let kind = match relation {
             Some(Relation::Locked { .. } | Relation::Identical { .. }) => splice::Kind::Locked,
+            Some(Relation::Unknown) | None if was_locked => splice::Kind::Locked,
             Some(Relation::Unknown | Relation::OutOfWindow { .. } | Relation::Independent) | None => {
                 splice::Kind::Independent
             }
@@ -335,6 +337,7 @@ impl Channel {
 
     /// Gives the splicer the next packet of either input, and does what it says. False where none is due.
     fn mix<F: Frames>(&mut self, to: &mut Sending<'_, F>) -> bool {
+        let Stage::Running { plan, .. } = self.stage else { return false };
         let Flow::Joint(joint) = &mut self.flow else { return false };
         let (leaving, is_new) = match joint.next_due(to.now, to.slots) {
             Some(leaving) => (leaving, false),
@@ -352,6 +355,10 @@ impl Channel {
             splicer.new_(leaving, bytes, to.now, |out| said.push(out));
         } else {
             splicer.old(leaving, bytes, to.now, |out| said.push(out));
+        }
+        let side = if is_new { plan.to } else { self.side };
+        if self.said.iter().any(|out| *out == Out::Drop(leaving.handle)) {
+            self.output.remux.skip(side, leaving.outline);
         }
         self.obey(to);
         true
@@ -419,7 +426,7 @@ impl Channel {
         let Some(cost) = cost else { return false };
         let Stage::Running { gap, .. } = self.stage else { return false };
         if let Flow::Joint(joint) = &mut self.flow {
-            joint.change(to.slots);
+            joint.change(self.side, cost.kind == splice::Kind::Locked, to.slots);
         }
         self.stage = Stage::Steady;
         self.side = plan.to;

@@ -26,9 +26,9 @@ const PSI_INTERVAL: Span = Span::from_millis(100);
 /// The packets that a set of tables is reckoned as: a PAT and a PMT.
 const PSI_PACKETS: i64 = 2;
 /// The time that nothing may leave beyond the stream's own pauses.
-const PATIENCE: Span = Span::from_millis(10);
+const PATIENCE: Span = Span::from_millis(40);
 /// The longest time until a hole begins, whatever the stream's pauses are.
-const MAX_PATIENCE: Span = Span::from_millis(40);
+const MAX_PATIENCE: Span = Span::from_millis(60);
 /// The rate is taken over so many stretches.
 const STRETCHES: usize = 8;
 /// The least that each lasts.
@@ -215,8 +215,8 @@ impl Carrier {
         BitRate(rate.clamp(Self::MIN_RATE.0, Self::MAX_RATE.0))
     }
 
-    /// How long nothing may leave before the hole begins: 10 ms and three packets longer than the longest pause of the
-    /// last second or so, and at most 40 ms.
+    /// How long nothing may leave before the hole begins: 40 ms and three packets longer than the longest pause of the
+    /// last second or so, and at most 60 ms.
     pub fn patience(&self) -> Span {
         let packets = 3 * PACKET_BITS * 1_000_000_000 / self.bit_rate().0;
         let packets = i64::try_from(packets).unwrap_or(i64::MAX);
@@ -400,7 +400,7 @@ mod tests {
             let learnt = i64::try_from(carrier.bit_rate().0).unwrap();
             assert!((learnt - bit_rate).abs() * 50 < bit_rate, "{learnt} for {bit_rate}");
             let begin = carrier.deadline();
-            assert!(begin <= at(last + 40 * MS) && begin > at(last + 10 * MS), "{begin:?}");
+            assert!(begin <= at(last + 60 * MS) && begin > at(last + 40 * MS), "{begin:?}");
 
             let left = fill(&mut carrier, 7_000 * MS);
             assert_eq!(left.first().map(|(at, filler)| (*at, *filler)), Some((begin.nanos(), Filler::Psi)));

@@ -62,6 +62,14 @@ impl OutPid {
         self.counter
     }
 
+    /// A packet of `source` with payload is left out: those that follow take its place.
+    pub(super) fn skip(&mut self, source: Source) {
+        if self.source == source {
+            self.shift = self.shift.wrapping_sub(1) & 0x0F;
+            self.direct = false;
+        }
+    }
+
     /// Whether something was sent, and its last packet was not of `source`.
     pub(super) fn is_handed_over(&self, source: Source) -> bool {
         self.is_used() && self.source != source

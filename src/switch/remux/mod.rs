@@ -192,6 +192,17 @@ impl Remux {
         pid == Pid::NULL || self.pids.entry(pid).passes(Source::new(feed, epoch), outline)
     }
 
+    /// A packet of a feed that was entered is left out, and its absence is not to be seen in the counters.
+    pub fn skip(&mut self, feed: usize, outline: Outline) {
+        if !outline.has_payload() || outline.transport_error_indicator() {
+            return;
+        }
+        let pid = outline.pid();
+        let out = self.output_pid(feed, pid).unwrap_or(pid);
+        let epoch = self.epochs.get(feed).copied().unwrap_or(0);
+        self.pids.entry(out).skip(Source::new(feed, epoch));
+    }
+
     /// What the output would have to change for this feed, by what arrived of it so far.
     pub fn fit(&self, feed: usize) -> Fit {
         let Some(feed) = self.feeds.get(feed) else { return Fit::default() };

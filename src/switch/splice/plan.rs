@@ -142,7 +142,8 @@ impl<'a> View<'a> {
                     Fit::Wait => is_awaited = true,
                 }
             }
-            let is_late = in_line.clone().any(|mark| self.locked_leaves(new, mark, line) < self.now - SLACK);
+            let mut ahead = in_line.clone().filter(|mark| self.due(mark) >= self.now);
+            let is_late = ahead.any(|mark| self.locked_leaves(new, mark, line) < self.now - SLACK);
             if is_awaited || !(is_cached || is_late) {
                 return Found::NotYet(why);
             }
