@@ -56,15 +56,14 @@ pub const CONSTANT: &str = "-muxrate 1400k";
 /// What ffmpeg makes of these arguments.
 pub fn made(seconds: u32, arguments: &str) -> Tape {
     static MADE: LazyLock<Mutex<BTreeMap<String, Arc<OnceLock<Tape>>>>> = LazyLock::new(Mutex::default);
-    let arguments = format!("{} -pes_payload_size 0 -muxdelay 0.7 {arguments}", source(seconds));
+    let arguments = format!("{} -pes_payload_size 0 -muxdelay 0.7 -threads 1 {arguments}", source(seconds));
     let cell = Arc::clone(MADE.lock().unwrap().entry(arguments.clone()).or_default());
     cell.get_or_init(|| Tape::ffmpeg(&arguments)).clone()
 }
 
 /// Pictures and sound, each of this coding, in a constant or variable rate; `more` are options of the multiplexer.
 pub fn movie(seconds: u32, video: &str, audio: &str, more: &str) -> Tape {
-    let rate = "-b:v 500k -maxrate 500k -bufsize 250k -b:a 96k";
-    made(seconds, &format!("{video} -c:a {audio} {rate} {more}"))
+    made(seconds, &format!("-b:v 500k -maxrate 500k -bufsize 250k -b:a 96k {video} -c:a {audio} {more}"))
 }
 
 /// A stream, and how a network brings it.
@@ -73,6 +72,8 @@ pub struct Feed {
     pub tape: Tape,
     /// Packets that do not come.
     lost: Vec<bool>,
+    /// Packets whose datagrams do not come.
+    hit: Vec<bool>,
     /// Packets in a datagram: each so many, or any number up to this.
     most: usize,
     seed: Option<u64>,
@@ -81,7 +82,8 @@ pub struct Feed {
 
 impl Feed {
     pub fn new(tape: Tape) -> Self {
-        Self { lost: vec![false; tape.packets.len()], tape, most: 7, seed: None, rtp: false }
+        let none = vec![false; tape.packets.len()];
+        Self { lost: none.clone(), hit: none, tape, most: 7, seed: None, rtp: false }
     }
 
     /// In RTP (SMPTE ST 2022-2).
@@ -102,15 +104,14 @@ impl Feed {
         self
     }
 
-    /// Loses 14 of 462 packets, in stretches of seven; `half` 0 loses none within 21 packets of those of `half` 1.
+    /// Loses three datagrams in 462 packets, which of one to seven packets each are 3 %; `half` 0 loses none within 21 packets of
+    /// those of `half` 1.
     pub fn lossy(mut self, half: usize, seed: u64, times: impl Fn(i64) -> bool) -> Self {
         let mut chance = Chance(seed);
         for block in (0..self.lost.len().saturating_sub(462)).step_by(462) {
-            for part in 0..2 {
-                let from = block + half * 231 + part * 105 + chance.below(98) as usize;
-                if times(self.tape.at[from]) {
-                    self.lost[from..from + 7].fill(true);
-                }
+            for part in 0..3 {
+                let place = block + half * 231 + part * 70 + chance.below(60) as usize;
+                self.hit[place] |= times(self.tape.at[place]);
             }
         }
         self
@@ -121,8 +122,7 @@ impl Feed {
         *self.tape.at.last().unwrap()
     }
 
-    /// Each datagram and when it comes: with its last packet. What is lost leaves gaps in the RTP sequence where whole
-    /// datagrams are, and short datagrams otherwise.
+    /// Each datagram and when it comes: with its last packet.
     pub fn datagrams(&self) -> Vec<(i64, Vec<u8>)> {
         let mut chance = self.seed.map(Chance);
         let mut all = Vec::new();
@@ -141,7 +141,7 @@ impl Feed {
             for n in (from..to).filter(|n| !self.lost[*n]) {
                 bytes.extend(self.tape.packets[n]);
             }
-            if bytes.len() > head {
+            if bytes.len() > head && !self.hit[from..to].contains(&true) {
                 all.push((self.tape.at[to - 1], bytes));
             }
             sequence = sequence.wrapping_add(1);

@@ -10,7 +10,8 @@ use crate::output::Output;
 /// What a program says of a file, which must be nothing.
 fn silent(program: &str, package: &str, arguments: &[&str], file: &Path) {
     let ran = Command::new(program).args(arguments).env("GST_DEBUG", "1").env("GST_DEBUG_NO_COLOR", "1").output();
-    let ran = ran.unwrap_or_else(|error| panic!("{program} does not run ({error}): install Debian's package `{package}`"));
+    let ran =
+        ran.unwrap_or_else(|error| panic!("{program} does not run ({error}): install Debian's package `{package}`"));
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let is_fine = ran.status.success() && said.is_empty();
     if !is_fine && let Some(folder) = std::env::var_os("CUTS_KEEP") {
@@ -22,7 +23,8 @@ fn silent(program: &str, package: &str, arguments: &[&str], file: &Path) {
 /// ffmpeg decodes all pictures and sound without a word.
 pub fn ffmpeg(output: &Output) {
     with_file(output, |file, name| {
-        let all = ["-v", "error", "-xerror", "-threads", "1", "-i", name, "-map", "0:v", "-map", "0:a", "-f", "null", "-"];
+        let all =
+            ["-v", "error", "-xerror", "-threads", "1", "-i", name, "-map", "0:v", "-map", "0:a", "-f", "null", "-"];
         silent("ffmpeg", "ffmpeg", &all, file);
     });
 }

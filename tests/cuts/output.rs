@@ -7,7 +7,7 @@ use changeover::tr101290::{Analyser, Indicator, Settings};
 use changeover::ts::pes::Header;
 use changeover::ts::section::Assembler;
 use changeover::ts::stream::Kind;
-use changeover::ts::{Packet, PACKET_SIZE};
+use changeover::ts::{PACKET_SIZE, Packet};
 use changeover::units::{Instant, Pid, Pts90k, Ticks27M};
 
 use crate::common::Rig;
@@ -68,7 +68,8 @@ pub fn units(packets: &[Bytes], pid: Pid) -> Vec<Unit> {
         }
         let mut payload = packet.payload();
         if packet.payload_unit_start_indicator() {
-            let header = Header::parse(payload).unwrap_or_else(|| panic!("packet {place} of {pid:?} begins no PES packet"));
+            let header =
+                Header::parse(payload).unwrap_or_else(|| panic!("packet {place} of {pid:?} begins no PES packet"));
             let stamps = (header.pts.unwrap(), header.decoding_time().unwrap());
             let dts = units.last().map_or(stamps.1.0 as i64, |last| last.dts + stamps.1.step_from(last.stamps.1));
             payload = &payload[usize::from(header.size)..];
@@ -281,7 +282,14 @@ impl Output {
             for pid in self.pids(kind) {
                 for pair in units(&self.packets, pid).windows(2) {
                     let (a, b) = (&pair[0], &pair[1]);
-                    assert!(b.dts > a.dts, "{kind:?}: DTS {} in packet {}, then {} in {}", a.dts, a.place, b.dts, b.place);
+                    assert!(
+                        b.dts > a.dts,
+                        "{kind:?}: DTS {} in packet {}, then {} in {}",
+                        a.dts,
+                        a.place,
+                        b.dts,
+                        b.place
+                    );
                 }
             }
         }

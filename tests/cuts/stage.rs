@@ -1,6 +1,7 @@
 //! An engine with one channel, the feeds that it is given, and somebody who takes inputs.
 
 use changeover::engine::{ChannelSetup, Command, Event, InputSetup, Setup, Switch, What};
+use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::switch::policy::{self, Failback};
 use changeover::units::{InputId, Instant, Span};
 
@@ -18,9 +19,13 @@ pub struct Stage {
     seen: usize,
 }
 
-/// A channel of so many inputs, 100 ms of delay, whose rules never return by themselves.
+/// A channel of so many inputs, 100 ms of delay, whose rules never return by themselves and leave an input only when nothing
+/// comes of it for 200 ms.
 pub fn channel(inputs: usize) -> ChannelSetup {
-    let input = |n: usize| InputSetup { priority: 100 - n as i32, ..InputSetup::default() };
+    let mut limits = Limits::NONE;
+    let loss = Raise::Lasting(Span::from_millis(200));
+    limits.set(Criterion::InputLoss, Some(Limit { raise: loss, clear: Span::from_secs(1), scope: Scope::ALL }));
+    let input = |n: usize| InputSetup { priority: 100 - n as i32, limits, ..InputSetup::default() };
     ChannelSetup {
         inputs: (0..inputs).map(input).collect(),
         policy: policy::Settings { failback: Failback::Manual, max_per_minute: 0, ..policy::Settings::default() },
@@ -101,7 +106,7 @@ impl Stage {
         assert!(self.rig.command(Command::Take(InputId(input as u16))), "input {input} cannot be taken at {now} ns");
         let told = self.told(13_000 * MS);
         let (at, switch) = told.unwrap_or_else(|| panic!("no switch to input {input} after the take at {now} ns"));
-        assert_eq!(switch.to.index(), input, "{switch:?}");
+        assert_eq!(switch.to.index(), input, "taken at {now}, told at {at}: {switch:?}\n{:#?}", self.rig.events);
         (at, switch)
     }
 
