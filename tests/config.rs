@@ -232,12 +232,8 @@ channels:
         problems(text),
         "13:18: warning: `standby: warm` is not in this version: the input is received and analysed all the time, as \
          with `hot`\n\
-         22:14: warning: `clock: continue` is not in this version: at a cut PCRs are not restamped, and the step is \
-         signalled by discontinuity_indicator, as with `signal`\n\
          24:13: warning: `hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
-         `silent`\n\
-         25:14: warning: `entry` has no effect in this version: a cut is made at the next TS packet, not at a random \
-         access point"
+         `silent`"
     );
     assert!(Plan::parse(text).unwrap().1.iter().all(|p| p.severity == Severity::Warning));
     for mode in ["merge", "splice", "cut"] {

@@ -129,7 +129,8 @@ fn a_silent_main_is_left_at_its_limit_and_returned_to() {
             assert!(away.gap <= Span::from_millis(3), "no longer than from one datagram to the next: {:?}", away.gap);
             assert_eq!((away.lost, away.repeated, back.lost, back.repeated), (Some(0), Some(0), Some(0), Some(0)));
             let packets = scene.rig.packets();
-            assert_eq!(source(packets.len()), packets, "the source, byte for byte, as if nothing had happened");
+            let strange = source(packets.len()).iter().zip(&packets).position(|(source, packet)| source != packet);
+            assert_eq!(strange, None, "the source, byte for byte, as if nothing had happened");
         }
         assert_eq!(back.reason, Reason::Failback);
         // it comes back at 4 s, is well again 5 s later, and healthy for 10 s then
@@ -163,7 +164,9 @@ fn packets_of_a_feed_that_breaks_within_the_delay_never_leave() {
 
 #[test]
 fn a_pid_that_vanishes_is_missed_though_the_rest_goes_on() {
-    let mut scene = Scene::new(&setup(Span::ZERO, input(100)));
+    let mut setup = setup(Span::ZERO, input(100));
+    setup.channels[0].mode = Mode::Cut;
+    let mut scene = Scene::new(&setup);
     scene.run(ms(2_000), FINE);
     let video = Settings::default().video_pid;
     scene.run(ms(4_000), |_, bytes| {

@@ -5,14 +5,14 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 
-use changeover::engine::{ChannelSetup, Command, GatherSetup, InputSetup, Setup, What};
+use changeover::engine::{ChannelSetup, ClockPolicy, Command, Entry, GatherSetup, InputSetup, Pace, Setup, What};
 use changeover::health::CriterionSet;
-use changeover::switch::policy::{Failback, LossAction, Settings as Policy};
+use changeover::switch::policy::{Failback, LossAction, Mode, Settings as Policy};
 use changeover::synth::{Feed, Settings};
 use changeover::tr101290::{Analyser, Indicator, Settings as Limits};
 use changeover::transport::{self, Framing};
 use changeover::ts::Packet;
-use changeover::units::{ChannelId, InputId, Instant, Span, Ticks27M};
+use changeover::units::{ChannelId, InputId, Instant, Pid, Span, Ticks27M};
 
 use common::{Rig, Source, analyse, errors};
 
@@ -112,7 +112,9 @@ fn assert_no_slot_is_missing(rig: &mut Rig) {
         rig.datagram(input, rig.now, b"x");
     }
     let slots: Vec<_> = std::iter::from_fn(|| rig.engine.take_slot()).collect();
-    assert_eq!(slots.len(), rig.engine.frames_wanted(), "free frames of all frames");
+    // the one that packets are made in
+    let missing = rig.engine.frames_wanted() - slots.len();
+    assert!(missing <= 1, "{missing} frames of {} are not free", rig.engine.frames_wanted());
     slots.into_iter().rev().for_each(|slot| rig.engine.return_slot(slot));
 }
 
@@ -219,14 +221,11 @@ impl Line {
     }
 }
 
-/// A packet but for what the output may change: the continuity counter and discontinuity_indicator.
-fn essence(packet: &[u8; 188]) -> [u8; 188] {
-    let mut p = *packet;
-    p[3] &= 0xF0;
-    if p[3] & 0x20 != 0 && p[4] != 0 {
-        p[5] &= 0x7F;
-    }
-    p
+/// What a switch never rewrites of a packet: its end, unless it is of a table, or times may stand there.
+fn essence(packet: &[u8; 188]) -> Option<[u8; 128]> {
+    let p = Packet::new(packet);
+    let is_table = p.pid().value() < 0x20 || p.pid() == Settings::default().pmt_pid || p.pid() == Pid::NULL;
+    (!is_table && p.has_payload() && !p.payload_unit_start_indicator()).then(|| *packet.last_chunk().unwrap())
 }
 
 struct Scene {
@@ -234,7 +233,7 @@ struct Scene {
     lines: Vec<Line>,
     faults: Faults,
     random: Random,
-    came: HashSet<[u8; 188]>,
+    came: HashSet<[u8; 128]>,
     seed: u64,
 }
 
@@ -258,7 +257,10 @@ impl Scene {
             policy,
             delay: [Span::ZERO, Span::from_millis(30), Span::from_millis(100)][random.below(3) as usize],
             gather: GatherSetup { packets: 1 + random.below(7) as u8, ..GatherSetup::default() },
-            ..ChannelSetup::default()
+            mode: [Mode::Auto, Mode::Splice, Mode::Cut][random.below(3) as usize],
+            clock: [ClockPolicy::Continue, ClockPolicy::Signal][random.below(2) as usize],
+            pace: [Pace::Pcr, Pace::Arrival][random.below(2) as usize],
+            entry: [Entry::Next, Entry::Cached][random.below(2) as usize],
         };
         let rig = Rig::new(&Setup { channels: vec![channel] });
         let lines = (0..INPUTS).map(|input| Line::new(input, &mut random)).collect();
@@ -281,7 +283,7 @@ impl Scene {
 
     fn hand_over(&mut self, input: u16, at: Instant, bytes: &[u8]) {
         let framing = if input == RTP { Framing::Rtp } else { Framing::Auto };
-        self.came.extend(packets_of(bytes, framing).into_iter().map(essence));
+        self.came.extend(packets_of(bytes, framing).into_iter().filter_map(essence));
         self.rig.datagram(input, at, bytes);
     }
 
@@ -363,7 +365,7 @@ impl Scene {
         let seed = self.seed;
         assert_no_slot_is_missing(&mut self.rig);
         let packets = self.rig.packets();
-        let strange = packets.iter().position(|p| !self.came.contains(&essence(p)));
+        let strange = packets.iter().position(|p| essence(p).is_some_and(|essence| !self.came.contains(&essence)));
         assert_eq!(strange, None, "seed {seed}: the first packet that no input had");
         let sequences: Vec<u16> = self.rig.rtp.iter().map(|h| u16::from_be_bytes([h[2], h[3]])).collect();
         assert!(sequences.windows(2).all(|w| w[1] == w[0].wrapping_add(1)), "seed {seed}: RTP runs on");

@@ -9,7 +9,8 @@ use changeover::config::{Endpoint, InputPlan, Scheme};
 use changeover::plane::{Interfaces, Receiver};
 use changeover::replay::analyse::{AnalyseError, Monitor, capture, file};
 use changeover::replay::capture::{Capture, CaptureError};
-use changeover::replay::report::{Report, SCHEMA, coloured, table};
+use changeover::replay::pair::{Side, kinship};
+use changeover::replay::report::{PairReport, Report, SCHEMA, coloured, coloured_pair, pair_schema, pair_table, table};
 use changeover::transport::Framing;
 use changeover::units::{BitRate, Instant, Span};
 use console::Term;
@@ -33,6 +34,9 @@ const WAIT: Span = Span::from_millis(5);
 /// fits, and the whole at the end. Arrival, jitter and drift are told of a network source or a capture alone: a file has no
 /// other time than its own.
 ///
+/// With two sources, files or captures, it tells what is in each and how the second stands to the first: whether it has the same
+/// packets and how much later, the same time line, or nothing in common, and what a switch to it would cost.
+///
 /// Exit status 1 says that an indicator of the first priority was raised.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
@@ -42,53 +46,118 @@ Examples:
   changeover analyse 'rtp://239.1.1.1:5000?iface=eth1&source=10.0.0.5' --seconds 60 --json
   changeover analyse incident.pcapng --flow 239.1.1.1:5000
   changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'
-  changeover analyse --schema > report.schema.json     what every name of the JSON means, and its unit")]
+  changeover analyse main.pcapng backup.pcapng         how the second stands to the first
+  changeover analyse both.pcapng both.pcapng --flow 239.1.1.1:5000 --flow 239.1.1.2:5000
+  changeover analyse --schema > report.schema.json     what every name of the JSON means, and its unit
+  changeover analyse --schema=pair > pair.schema.json  the same of the JSON of two sources")]
 pub(super) struct Arguments {
-    /// A URL, a file of TS packets, or a capture
-    #[arg(required_unless_present = "schema")]
-    source: Option<String>,
+    /// A URL, a file of TS packets, or a capture; two files or captures are compared
+    #[arg(required_unless_present = "schema", value_name = "SOURCE")]
+    sources: Vec<String>,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
-    /// The JSON Schema of that object, and nothing else
-    #[arg(long, exclusive = true)]
-    schema: bool,
+    /// The JSON Schema of that object, and nothing else; with =pair that of two sources
+    #[arg(long, exclusive = true, value_name = "OF", num_args = 0..=1, require_equals = true, default_missing_value = "one")]
+    schema: Option<Of>,
     /// Stop after this many seconds (a network source only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
     /// The rate of a file that has no PCR to tell its time by, in bits a second
     #[arg(long, value_name = "RATE", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     bit_rate: u64,
-    /// Which flow of a capture, by its destination
+    /// Which flow of a capture, by its destination; of two sources once for both, or once for each in their order
     #[arg(long, value_name = "ADDRESS:PORT")]
-    flow: Option<SocketAddr>,
+    flow: Vec<SocketAddr>,
+}
+
+/// What a schema is that of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    /// One source.
+    One,
+    /// Two sources.
+    Pair,
 }
 
 pub(super) fn analyse(arguments: &Arguments) -> Status {
-    let Some(source) = &arguments.source else {
-        return print(SCHEMA).map_or_else(|status| status, |()| Status::Done);
-    };
-    let report = if source.contains("://") { network(arguments, source) } else { stored(arguments, Path::new(source)) };
-    let report = match report {
-        Ok(report) => report,
-        Err(status) => return status,
-    };
-    let text = if arguments.json {
-        match serde_json::to_string(&report) {
-            Ok(text) => text + "\n",
-            Err(error) => {
-                complain(format_args!("changeover: {error}"));
-                return Status::Unavailable;
-            }
+    match arguments.schema {
+        Some(Of::One) => return print(SCHEMA).map_or_else(|status| status, |()| Status::Done),
+        Some(Of::Pair) => return print(&pair_schema()).map_or_else(|status| status, |()| Status::Done),
+        None => {}
+    }
+    if arguments.flow.len() > arguments.sources.len() {
+        let (flows, sources) = (arguments.flow.len(), arguments.sources.len());
+        complain(format_args!(
+            "changeover: --flow is said {flows} times, and there are not as many sources: {sources}"
+        ));
+        return Status::Usage;
+    }
+    let told = match &arguments.sources[..] {
+        [source] => one(arguments, source),
+        [a, b] => pair(arguments, a, b),
+        sources => {
+            let sources = sources.len();
+            complain(format_args!("changeover: analyse takes one source, or two to compare; {sources} were given"));
+            return Status::Usage;
         }
-    } else {
-        drawn(&report)
     };
-    match print(&text) {
-        Ok(()) if report.is_clean() => Status::Done,
-        Ok(()) => Status::No,
+    match told.and_then(|(text, is_clean)| print(&text).map(|()| is_clean)) {
+        Ok(true) => Status::Done,
+        Ok(false) => Status::No,
         Err(status) => status,
     }
+}
+
+/// What is to be printed of one source, and whether it is clean.
+fn one(arguments: &Arguments, source: &str) -> Result<(String, bool), Status> {
+    let report = if source.contains("://") {
+        network(arguments, source)
+    } else {
+        stored(arguments, Path::new(source), arguments.flow.first().copied())
+    }?;
+    let text = if arguments.json { json(&report)? } else { drawn(&report) };
+    Ok((text, report.is_clean()))
+}
+
+/// The same of two.
+fn pair(arguments: &Arguments, a: &str, b: &str) -> Result<(String, bool), Status> {
+    if let Some(url) = [a, b].into_iter().find(|source| source.contains("://")) {
+        complain(format_args!(
+            "changeover: {url}: only files and captures can be compared; capture both to one file first"
+        ));
+        return Err(Status::Usage);
+    }
+    let flow = |number: usize| arguments.flow.get(number).or_else(|| arguments.flow.first()).copied();
+    let (reports, paths) =
+        ([stored(arguments, Path::new(a), flow(0))?, stored(arguments, Path::new(b), flow(1))?], [a, b]);
+    let [first, second] = [0, 1].map(|i| Side {
+        path: Path::new(paths[i]),
+        flow: flow(i),
+        assumed: BitRate(arguments.bit_rate),
+        measured: BitRate(reports[i].bit_rate),
+    });
+    let bar = progress_bar(first.path);
+    let result = kinship(&first, &second, |packets| bar.set_message(format!("{packets} packets compared")));
+    bar.finish_and_clear();
+    let kinship = result.map_err(|error| failed(&error))?;
+    let [a, b] = reports;
+    let report = PairReport { a, b, kinship };
+    let text = if arguments.json {
+        json(&report)?
+    } else if console::colors_enabled() {
+        coloured_pair(&report, paths)
+    } else {
+        pair_table(&report, paths)
+    };
+    Ok((text, report.is_clean()))
+}
+
+fn json(report: &impl serde::Serialize) -> Result<String, Status> {
+    serde_json::to_string(report).map(|text| text + "\n").map_err(|error| {
+        complain(format_args!("changeover: {error}"));
+        Status::Unavailable
+    })
 }
 
 fn drawn(report: &Report) -> String {
@@ -96,10 +165,10 @@ fn drawn(report: &Report) -> String {
 }
 
 /// A file of packets, or a capture where it begins like one.
-fn stored(arguments: &Arguments, path: &Path) -> Result<Report, Status> {
+fn stored(arguments: &Arguments, path: &Path, flow: Option<SocketAddr>) -> Result<Report, Status> {
     let bar = progress_bar(path);
     let result = match Capture::open(path) {
-        Ok(_) => capture(path, arguments.flow, |frames| bar.set_message(format!("{frames} frames"))),
+        Ok(_) => capture(path, flow, |frames| bar.set_message(format!("{frames} frames"))),
         Err(CaptureError::Format { .. }) => file(path, BitRate(arguments.bit_rate), |at, size| {
             if let Some(size) = size {
                 bar.set_length(size);
@@ -109,13 +178,15 @@ fn stored(arguments: &Arguments, path: &Path) -> Result<Report, Status> {
         Err(error) => Err(error.into()),
     };
     bar.finish_and_clear();
-    result.map_err(|error| {
-        complain(format_args!("changeover: {error}"));
-        match error {
-            AnalyseError::Flow(_) => Status::Usage,
-            AnalyseError::Source(_) | AnalyseError::Capture(_) => Status::Unavailable,
-        }
-    })
+    result.map_err(|error| failed(&error))
+}
+
+fn failed(error: &AnalyseError) -> Status {
+    complain(format_args!("changeover: {error}"));
+    match error {
+        AnalyseError::Flow(_) => Status::Usage,
+        AnalyseError::Source(_) | AnalyseError::Capture(_) => Status::Unavailable,
+    }
 }
 
 /// On standard error, and only where that is a terminal.

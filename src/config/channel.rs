@@ -6,7 +6,7 @@ use super::plan::{ChannelPlan, InputPlan, OutputPlan};
 use super::problem::{Place, Report};
 use super::table::{Table, choice, plain_name};
 use super::yaml::{Data, Node};
-use crate::engine::{ChannelSetup, ClockPolicy, GatherSetup, InputSetup, MAX_INPUTS, Pace};
+use crate::engine::{ChannelSetup, ClockPolicy, Entry, GatherSetup, InputSetup, MAX_INPUTS, Pace};
 use crate::health::Limits;
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::tr101290;
@@ -44,8 +44,8 @@ impl Channel {
         let (inputs, setups): (Vec<InputPlan>, Vec<InputSetup>) =
             self.inputs.into_iter().map(|input| (input.plan, input.setup)).unzip();
         let outputs: Vec<OutputPlan> = self.outputs.into_iter().map(|output| output.plan).collect();
-        let Rules { mode, delay, pace, policy } = self.rules;
-        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, clock: ClockPolicy::Signal, gather };
+        let Rules { mode, delay, pace, clock, entry, policy } = self.rules;
+        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, clock, entry, gather };
         Some(ChannelPlan { name, inputs, outputs, setup })
     }
 }
@@ -104,6 +104,8 @@ struct Rules {
     mode: Mode,
     delay: Span,
     pace: Pace,
+    clock: ClockPolicy,
+    entry: Entry,
     policy: Settings,
 }
 
@@ -111,6 +113,8 @@ fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
     let default = Settings::default();
     let modes = [("auto", Mode::Auto), ("merge", Mode::Merge), ("splice", Mode::Splice), ("cut", Mode::Cut)];
     let paces = [("pcr", Pace::Pcr), ("arrival", Pace::Arrival)];
+    let clocks = [("continue", ClockPolicy::Continue), ("signal", ClockPolicy::Signal)];
+    let entries = [("next", Entry::Next), ("cached", Entry::Cached)];
     let orders = [("priority", Order::Priority), ("random", Order::Random)];
     not_yet(table, report);
     let (on_loss, on_loss_after) = on_loss(table, &default, report);
@@ -118,6 +122,8 @@ fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
         mode: table.choice("mode", &modes, report).map_or(Mode::Auto, |(mode, _)| mode),
         delay: table.span("delay", DELAYS, report).unwrap_or(DEFAULT_DELAY),
         pace: table.choice("pace", &paces, report).map_or(Pace::Pcr, |(pace, _)| pace),
+        clock: table.choice("clock", &clocks, report).map_or(ClockPolicy::Continue, |(clock, _)| clock),
+        entry: table.choice("entry", &entries, report).map_or(Entry::Next, |(entry, _)| entry),
         policy: Settings {
             order: table.choice("order", &orders, report).map_or(default.order, |(order, _)| order),
             failback: failback(table, default.failback, report),
@@ -131,17 +137,9 @@ fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
 
 /// Says what is done in place of what this version cannot do yet.
 fn not_yet(table: &Table<'_>, report: &mut Report) {
-    const CLOCK: &str = "`clock: continue` is not in this version: at a cut PCRs are not restamped, and the step is \
-                         signalled by discontinuity_indicator, as with `signal`";
     const HOLE: &str = "`hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
                         `silent`";
-    const ENTRY: &str = "`entry` has no effect in this version: a cut is made at the next TS packet, not at a random \
-                         access point";
-    let settings = [
-        ("clock", [("continue", Some(CLOCK)), ("signal", None)]),
-        ("hole", [("carrier", Some(HOLE)), ("silent", None)]),
-        ("entry", [("next", Some(ENTRY)), ("cached", Some(ENTRY))]),
-    ];
+    let settings = [("hole", [("carrier", Some(HOLE)), ("silent", None)])];
     for (key, choices) in settings {
         if let Some((Some(message), place)) = table.choice(key, &choices, report) {
             report.warning(place, message);

@@ -169,6 +169,8 @@ mod tests {
             decided: Instant::ZERO,
             lost: None,
             repeated: Some(0),
+            cost: None,
+            fallback: None,
             gap: Span::from_millis(212),
             states: [None; MAX_INPUTS],
         };

@@ -228,8 +228,8 @@ mod tests {
     use super::*;
     use crate::switch::remux::{self, Pcr, Remux};
     use crate::switch::{Handle, Store};
-    use crate::ts::{Outline, Packet};
     use crate::synth::{self, Feed};
+    use crate::ts::{Outline, Packet};
 
     const BIT_RATE: u64 = 8_000_000;
 

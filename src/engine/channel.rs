@@ -1,82 +1,80 @@
-//! One channel: the choice of its input, the cut, and the datagrams it makes.
+//! One channel: the choice of its input, and what is told of it.
 
 use core::ops::Range;
 
-use super::event::{Event, InputState, Kind, Switch, What};
+use super::event::{Cost, Event, InputState, Kind, Switch, What};
 use super::flow::Flow;
-use super::gather::Gather;
-use super::outbox::Outbox;
+use super::output::{self, Output};
 use super::packets::{Packets, packet_at};
 use super::path::Path;
-use super::room::{Arena, Room};
 use super::setup::{ChannelSetup, MAX_INPUTS};
-use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
+use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::ChannelSnapshot;
+use super::transition::{SAID, Stage};
 use crate::health::{Change, Criterion, CriterionSet};
-use crate::switch::Handle;
-use crate::switch::align::Leaving;
-use crate::switch::policy::{Candidate, Chooser, Decision, Why};
-use crate::switch::remux::{self, Pcr, Remux, Sent};
-use crate::ts::{Outline, Packet};
-use crate::units::{ChannelId, InputId, Instant};
+use crate::switch::policy::{Candidate, Chooser, Why};
+use crate::switch::splice::{self, Out};
+use crate::tr101290::Analyser;
+use crate::ts::Packet;
+use crate::units::{ChannelId, InputId, Instant, Span, Ticks27M};
 
 use super::Events;
 
-/// Packets that can be made at once: the tables of as many programs as are known.
-const MADE_AT_ONCE: usize = 128;
-
 /// A switch that was decided and whose first packet has not left yet.
 #[derive(Clone, Copy, Debug)]
-struct Pending {
-    from: Option<InputId>,
-    why: Why,
-    kind: Kind,
-    decided: Instant,
+pub(super) struct Pending {
+    pub(super) from: Option<InputId>,
+    pub(super) why: Why,
+    pub(super) kind: Kind,
+    pub(super) decided: Instant,
+    pub(super) fallback: Option<splice::Why>,
 }
 
 #[derive(Debug)]
 pub(super) struct Channel {
-    id: ChannelId,
+    pub(super) id: ChannelId,
     /// The places of its inputs among those of the engine.
     pub(super) inputs: Range<usize>,
     pub(super) chooser: Chooser,
-    remux: Remux,
-    room: Room,
-    /// Packets that were made, on their way into datagrams.
-    made: Vec<(Handle, Outline)>,
-    /// The input whose packets are sent, or that of those that are the same which was followed first.
-    side: usize,
-    /// What its times are moved by, in 27 MHz ticks.
-    offset: i64,
     pub(super) flow: Flow,
-    pub(super) gather: Gather,
-    pending: Option<Pending>,
-    muted: bool,
+    pub(super) output: Output,
+    /// The input whose packets are sent, or that of those that are the same which was followed last.
+    pub(super) side: usize,
+    /// What its times are moved by, in 27 MHz ticks, and how much later than due it leaves, in nanoseconds.
+    pub(super) offset: i64,
+    pub(super) extra: i64,
+    pub(super) stage: Stage,
+    /// Why another input is wanted than the one that a transition goes to.
+    pub(super) next: Option<Why>,
+    /// What the splicer said, until it is done.
+    pub(super) said: Vec<Out>,
+    /// The first PCR's PID of each input, its last value, and when that came.
+    pub(super) clocks: [Option<(Ticks27M, Instant)>; MAX_INPUTS],
+    delay: Span,
+    pub(super) pending: Option<Pending>,
+    pub(super) muted: bool,
     switches: u64,
-    packets: u64,
-    unsynchronised: u64,
-    last_packet: Option<Instant>,
 }
 
 impl Channel {
     pub(super) fn new(setup: &ChannelSetup, id: ChannelId, inputs: Range<usize>, now: Instant) -> Self {
         Self {
             id,
-            inputs,
             chooser: Chooser::new(&setup.policy, u64::from(setup.gather.ssrc), now),
-            remux: Remux::new(&remux::Settings { feeds: setup.inputs.len(), clock: setup.clock }),
-            room: Room::default(),
-            made: Vec::with_capacity(MADE_AT_ONCE),
+            flow: Flow::new(setup),
+            output: Output::new(setup, id, inputs.start),
+            inputs,
             side: 0,
             offset: 0,
-            flow: Flow::new(setup),
-            gather: Gather::new(&setup.gather, id),
+            extra: 0,
+            stage: Stage::Steady,
+            next: None,
+            said: Vec::with_capacity(SAID),
+            clocks: [None; MAX_INPUTS],
+            delay: setup.delay,
             pending: None,
             muted: false,
             switches: 0,
-            packets: 0,
-            unsynchronised: 0,
-            last_packet: None,
         }
     }
 
@@ -86,11 +84,11 @@ impl Channel {
         self.chooser.active().map(|i| self.inputs.start + i)
     }
 
-    fn input(&self, place: usize) -> InputId {
-        InputId(u16::try_from(self.inputs.start + place).unwrap_or(u16::MAX))
+    pub(super) fn input(&self, place: usize) -> InputId {
+        self.output.input(place)
     }
 
-    fn event(&self, at: Instant, what: What, events: &mut Events) {
+    pub(super) fn event(&self, at: Instant, what: What, events: &mut Events) {
         events.push(Event { at, channel: self.id, what });
     }
 
@@ -102,18 +100,48 @@ impl Channel {
         packets: Packets,
         frame: &[u8; FRAME_SIZE],
         at: Instant,
+        analyser: &Analyser,
         slots: &mut Slots,
     ) {
         for bytes in packets.offsets().filter_map(|offset| packet_at(frame, offset)) {
-            self.remux.watch(place, Packet::new(bytes));
+            let packet = Packet::new(bytes);
+            self.output.remux.watch(place, packet);
+            if packet.has_pcr()
+                && let Some(pcr) = packet.pcr().filter(|_| !packet.transport_error_indicator())
+                && analyser.programs().first().is_none_or(|program| program.pcr_pid == Some(packet.pid()))
+            {
+                self.clocks[place] = Some((pcr, at));
+            }
         }
-        self.flow.arrive(place, packets, frame, at, slots);
+        self.flow.arrive(place, packets, frame, at, analyser, slots);
+    }
+
+    /// The PCR of the packets of an input that are due at a time.
+    pub(super) fn clock_of(&self, place: usize, at: Instant) -> Option<Ticks27M> {
+        let (pcr, came) = self.clocks[place]?;
+        let ns = at.nanos().saturating_sub(self.delay.nanos()).saturating_sub(came.nanos());
+        Some(output::ahead(pcr, ns.saturating_mul(27) / 1000))
+    }
+
+    pub(super) fn debug(&self) -> String {
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {}",
+            self.stage,
+            self.chooser.active(),
+            self.flow.deadline(None),
+            self.output.gather.deadline(),
+            self.chooser.deadline(),
+            match &self.flow {
+                Flow::Joint(j) => j.debug(),
+                Flow::Lines(_) => String::new(),
+            }
+        )
     }
 
     /// When something leaves though nothing comes.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        self.gather.deadline().min(self.flow.deadline(self.chooser.active()))
+        self.output.gather.deadline().min(self.flow.deadline(self.chooser.active()))
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it.
@@ -146,119 +174,31 @@ impl Channel {
         let before = self.chooser.active();
         let decision = self.chooser.decide(at, &candidates[..self.inputs.len()]);
         if let Some(decision) = decision {
-            self.begin(decision, before, at, slots);
+            self.begin(decision, before, at, paths, slots);
         }
         let muted = self.chooser.is_muted(at);
         if muted != self.muted {
             self.muted = muted;
             // what was not sent is no loss to be shown in the counters
-            self.remux.enter(self.side, self.offset);
+            if !matches!(self.stage, Stage::Running { .. }) {
+                self.output.go_on(self.side, self.offset);
+            }
             self.event(at, if muted { What::Muted } else { What::Unmuted }, events);
         }
     }
 
-    fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, slots: &mut Slots) {
-        let seamless = self.flow.follow(to.to, at, slots);
-        // a switch that another overtook before its first packet left never was one
-        let (from, kind) = match self.pending {
-            Some(pending) => (pending.from, pending.kind),
-            None => (from.map(|place| self.input(place)), Kind::Identical),
-        };
-        let kind = if seamless { kind } else { Kind::Cut };
-        self.pending = Some(Pending { from, why: to.why, kind, decided: at });
-        self.side = to.to;
-        if !seamless {
-            self.offset = 0;
-        }
-        self.remux.enter(self.side, self.offset);
-    }
-
-    /// Sends what is due at `now` of the input on air, as far as the outbox has room.
-    #[inline]
-    pub(super) fn release<F: Frames>(
-        &mut self,
-        now: Instant,
-        frames: &mut F,
-        paths: &mut [Path],
-        slots: &mut Slots,
-        outbox: &mut Outbox,
-        events: &mut Events,
-    ) {
-        let Some(active) = self.chooser.active() else { return };
-        let (id, first) = (self.id, self.inputs.start);
-        self.flow.news(now, |place, kinship| {
-            let input = InputId(u16::try_from(first + place).unwrap_or(u16::MAX));
-            events.push(Event { at: now, channel: id, what: What::Kinship { input, kinship } });
-        });
-        while outbox.has_room() {
-            let Some(leaving) = self.flow.next_due(active, now, slots) else { return };
-            if self.muted {
-                slots.release(Slot(leaving.handle.frame));
-            } else {
-                self.send(leaving, now, frames, paths, slots, outbox, events);
-            }
-        }
-    }
-
-    #[inline]
-    #[allow(clippy::too_many_arguments, reason = "the parts of an engine")]
-    fn send<F: Frames>(
-        &mut self,
-        leaving: Leaving,
-        now: Instant,
-        frames: &mut F,
-        paths: &[Path],
-        slots: &mut Slots,
-        outbox: &mut Outbox,
-        events: &mut Events,
-    ) {
-        let Leaving { handle, outline, .. } = leaving;
-        if !outline.is_synchronised() {
-            self.unsynchronised += 1;
-            slots.release(Slot(handle.frame));
-            return;
-        }
-        if self.pending.is_some() {
-            self.complete(now, paths, events);
-        }
-        if self.remux.passes(self.side, outline) {
-            self.put(handle, now, slots, outbox);
-            return;
-        }
-        let mut arena = Arena { frames, slots, room: &mut self.room };
-        let made = &mut self.made;
-        let sent = self.remux.packet(self.side, handle, outline, Pcr::Keep, &mut arena, &mut |handle, outline| {
-            made.push((handle, outline));
-        });
-        for at in 0..self.made.len() {
-            self.put(self.made[at].0, now, slots, outbox);
-        }
-        self.made.clear();
-        match sent {
-            Sent::Packet => self.put(handle, now, slots, outbox),
-            Sent::Nothing => slots.release(Slot(handle.frame)),
-        }
-        while let Some(step) = self.remux.poll_step() {
-            let what = What::ClockStep { input: self.input(self.side), pid: step.pid, ticks: step.ticks };
-            self.event(now, what, events);
-        }
-    }
-
-    /// A packet goes into a datagram.
-    #[inline]
-    fn put(&mut self, handle: Handle, now: Instant, slots: &mut Slots, outbox: &mut Outbox) {
-        let slot = Slot(handle.frame);
-        self.gather.push(slot, handle.offset, now, slots, outbox);
-        slots.release(slot);
-        self.packets += 1;
-        self.last_packet = Some(now);
-    }
-
-    /// The first packet of the new input leaves: now it is known what the switch cost.
+    /// The switch is made, and it is known what it cost.
     #[cold]
-    fn complete(&mut self, now: Instant, paths: &[Path], events: &mut Events) {
-        let (Some(pending), Some(place)) = (self.pending.take(), self.chooser.active()) else { return };
-        let to = self.input(place);
+    pub(super) fn complete(
+        &mut self,
+        now: Instant,
+        gap: Span,
+        cost: Option<Cost>,
+        paths: &[Path],
+        events: &mut Events,
+    ) {
+        let Some(pending) = self.pending.take() else { return };
+        let to = self.input(self.side);
         if pending.from == Some(to) {
             return;
         }
@@ -277,7 +217,9 @@ impl Channel {
             decided: pending.decided,
             lost: seamless.then_some(0),
             repeated: seamless.then_some(0),
-            gap: now.since(self.last_packet.unwrap_or(now)),
+            cost,
+            fallback: pending.fallback,
+            gap,
             states,
         };
         self.event(now, What::Switch(switch), events);
@@ -304,10 +246,10 @@ impl Channel {
             held: self.chooser.held().map(|i| self.input(i)),
             muted: self.muted,
             switches: self.switches,
-            packets: self.packets,
-            datagrams: self.gather.datagrams(),
-            unsynchronised: self.unsynchronised + self.flow.unsynchronised(),
-            last_packet: self.last_packet,
+            packets: self.output.packets,
+            datagrams: self.output.gather.datagrams(),
+            unsynchronised: self.output.unsynchronised + self.flow.unsynchronised(),
+            last_packet: self.output.last_packet,
         };
     }
 }

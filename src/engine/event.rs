@@ -4,6 +4,7 @@ use super::setup::MAX_INPUTS;
 use crate::health::Criterion;
 use crate::switch::align::Kinship;
 pub use crate::switch::policy::Why as Reason;
+use crate::switch::splice::{self, Why};
 use crate::units::{ChannelId, InputId, Instant, Pid, Span};
 
 /// Something that happened in a channel.
@@ -106,6 +107,10 @@ pub struct Switch {
     pub lost: Option<u32>,
     /// TS packets of the programme that the output has twice; none where it cannot be told.
     pub repeated: Option<u32>,
+    /// What a splice cost besides; none for any other cut.
+    pub cost: Option<Cost>,
+    /// Why a cut was made where a splice was wanted.
+    pub fallback: Option<Why>,
     /// Output time between the last packet of the old input and the first of the new one.
     pub gap: Span,
     /// What each input of the channel was to it, in the order of the setup.
@@ -117,8 +122,34 @@ pub struct Switch {
 pub enum Kind {
     /// Both inputs have the same packets: the output goes on with exactly the next one.
     Identical,
+    /// One time line, other packets: at a random access point, no time moved.
+    Locked,
+    /// At a random access point, all times of the new input moved by one offset.
+    Independent,
     /// At a TS packet boundary, the continuity counters carried on, a step of the PCR signalled.
     Cut,
+}
+
+/// What a splice cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// How long no picture was presented beyond the last one's own time.
+    pub hole: Span,
+    /// The longest that a stream of sound was silent.
+    pub audio_hole: Span,
+    /// Access units that were begun and not ended.
+    pub truncated: u32,
+    /// Pictures of the new input that could not be decoded and were left out.
+    pub left_out: u32,
+    /// By how much later than its delay the new input leaves from here on, in nanoseconds; negative where earlier.
+    pub behind: i64,
+}
+
+impl Cost {
+    pub(super) const fn of(cost: &splice::Cost) -> Self {
+        let splice::Cost { hole, audio_hole, truncated, left_out, extra, .. } = *cost;
+        Self { hole, audio_hole, truncated, left_out, behind: extra }
+    }
 }
 
 impl Kind {
@@ -126,6 +157,8 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Identical => "identical",
+            Self::Locked => "locked",
+            Self::Independent => "independent",
             Self::Cut => "cut",
         }
     }

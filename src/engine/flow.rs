@@ -12,6 +12,7 @@ use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::InputSnapshot;
 use crate::switch::align::{Kinship, Leaving};
 use crate::switch::policy::Mode;
+use crate::tr101290::Analyser;
 use crate::units::Instant;
 
 #[derive(Debug)]
@@ -45,11 +46,12 @@ impl Flow {
         packets: Packets,
         frame: &[u8; FRAME_SIZE],
         at: Instant,
+        analyser: &Analyser,
         slots: &mut Slots,
     ) {
         match self {
             Self::Lines(lines) => lines[place].arrive(packets, at, slots),
-            Self::Joint(joint) => joint.arrive(place, packets, frame, at, slots),
+            Self::Joint(joint) => joint.arrive(place, packets, frame, at, analyser, slots),
         }
     }
 
@@ -112,7 +114,7 @@ impl Flow {
     pub(super) fn unsynchronised(&self) -> u64 {
         match self {
             Self::Lines(_) => 0,
-            Self::Joint(joint) => joint.unsynchronised(),
+            Self::Joint(joint) => joint.unsynchronised,
         }
     }
 

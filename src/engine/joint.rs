@@ -1,14 +1,20 @@
 //! The inputs of a channel that are held against each other.
+//!
+//! One aligner, a deck, makes the output. For a splice the other is begun with the input that is taken: for as long as that lasts both
+//! run, and then the first is emptied.
 
 use core::mem::{Discriminant, discriminant};
 
 use super::packets::{Packets, packet_at};
-use super::setup::{ChannelSetup, MAX_INPUTS, Pace};
-use super::slots::{FRAME_SIZE, Slot, Slots};
+use super::past::Past;
+use super::setup::{ChannelSetup, Entry, MAX_INPUTS, Pace};
+use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::InputSnapshot;
 use crate::switch::Handle;
 use crate::switch::align::{self, Aligner, Kinship, Leaving, Relation};
 use crate::switch::policy::Mode;
+use crate::switch::splice::{self, GRACE, Out, Plan, Splicer};
+use crate::tr101290::Analyser;
 use crate::ts::Packet;
 use crate::units::{Instant, Span};
 
@@ -18,11 +24,23 @@ const GRID: i64 = 500_000;
 const LOOK: Span = Span::from_secs(1);
 /// Packets in a datagram, most often.
 const USUAL: usize = 7;
+/// How long the last random access point of an input is kept for a cut that enters there.
+const CACHED: Span = Span::from_secs(3);
 
 #[derive(Debug)]
 pub(super) struct Joint {
-    aligner: Aligner,
+    decks: [Aligner; 2],
+    /// The deck that makes the output.
+    on: usize,
+    /// The other is begun.
+    both: bool,
+    pub(super) unsynchronised: u64,
     paced: bool,
+    /// What inputs brought that are not on air; nobody where it is never asked for.
+    pasts: Vec<Past>,
+    pub(super) splicer: Option<Box<Splicer>>,
+    /// The structure of each input that the splicer knows.
+    revisions: [Option<u32>; MAX_INPUTS],
     /// What was last told of how each input stands to the one on air.
     told: [Option<Discriminant<Relation>>; MAX_INPUTS],
     look: Instant,
@@ -36,18 +54,51 @@ fn release(slots: &mut Slots, handle: Handle) {
 impl Joint {
     pub(super) fn new(setup: &ChannelSetup) -> Self {
         let most = setup.inputs.iter().map(|input| input.capacity).max().unwrap_or(0);
-        let aligner = Aligner::new(&align::Settings {
-            feeds: setup.inputs.len().min(MAX_INPUTS),
+        let (feeds, capacity) = (setup.inputs.len().min(MAX_INPUTS), most * USUAL * 2);
+        let paced = setup.pace == Pace::Pcr;
+        let settings = align::Settings {
+            feeds,
             window: setup.delay,
-            capacity: most * USUAL * 2,
+            capacity,
             merge: match setup.mode {
                 Mode::Auto | Mode::Merge => true,
                 Mode::Splice | Mode::Cut => false,
             },
-            pace: setup.pace == Pace::Pcr,
-        });
-        let paced = setup.pace == Pace::Pcr;
-        Self { aligner, paced, told: [None; MAX_INPUTS], look: Instant::LONG_AGO }
+            pace: paced,
+        };
+        let splices = feeds > 1 && setup.mode != Mode::Cut;
+        let other = if splices { settings } else { align::Settings { capacity: 0, feeds: 1, ..settings } };
+        let cached = match setup.entry {
+            Entry::Next => Span::ZERO,
+            Entry::Cached => CACHED,
+        };
+        let keep = Span::from_nanos(setup.delay.nanos() + 2 * GRACE.nanos() + cached.nanos());
+        let splicer = || {
+            let window = setup.delay;
+            Box::new(Splicer::new(&splice::Settings { feeds, window, entry: setup.entry, capacity }))
+        };
+        Self {
+            decks: [Aligner::new(&settings), Aligner::new(&other)],
+            on: 0,
+            both: false,
+            unsynchronised: 0,
+            paced,
+            pasts: (0..if splices { feeds } else { 0 }).map(|_| Past::new(capacity, keep)).collect(),
+            splicer: splices.then(splicer),
+            revisions: [None; MAX_INPUTS],
+            told: [None; MAX_INPUTS],
+            look: Instant::LONG_AGO,
+        }
+    }
+
+    /// The deck that makes the output, and the other.
+    const fn decks(&mut self) -> (&mut Aligner, &mut Aligner) {
+        let [first, second] = &mut self.decks;
+        if self.on == 0 { (first, second) } else { (second, first) }
+    }
+
+    pub(super) const fn deck(&self) -> &Aligner {
+        &self.decks[self.on & 1]
     }
 
     #[inline]
@@ -57,42 +108,105 @@ impl Joint {
         packets: Packets,
         frame: &[u8; FRAME_SIZE],
         at: Instant,
+        analyser: &Analyser,
         slots: &mut Slots,
     ) {
         let slot = packets.slot;
-        slots.share_by(slot, u16::from(packets.count));
+        if self.splicer.is_some() && self.revisions[place] != Some(analyser.revision()) {
+            self.restructure(place, analyser, slots);
+        }
+        let keeps = !self.pasts.is_empty() && !self.deck().is_merged(place);
         for offset in packets.offsets() {
             let handle = Handle { frame: slot.0, offset };
-            match packet_at(frame, offset) {
-                Some(bytes) => self.aligner.packet(place, Packet::new(bytes), handle, at, |h| release(slots, h)),
-                None => release(slots, handle),
+            let Some(bytes) = packet_at(frame, offset) else { continue };
+            let packet = Packet::new(bytes);
+            if !packet.is_synchronised() {
+                self.unsynchronised += 1;
+                continue;
+            }
+            let both = self.both;
+            let (deck, other) = self.decks();
+            slots.share(slot);
+            deck.packet(place, packet, handle, at, |h| release(slots, h));
+            if both {
+                slots.share(slot);
+                other.packet(place, packet, handle, at, |h| release(slots, h));
+            }
+            let Some(past) = self.pasts.get_mut(place) else { continue };
+            let number = past.next();
+            if keeps {
+                past.push(handle, at, slots);
+            } else {
+                past.skip(slots);
+            }
+            let at = self.deck().time(place).unwrap_or(at);
+            if let Some(splicer) = &mut self.splicer {
+                splicer.watch(place, number, at, packet);
             }
         }
         slots.release(slot);
     }
 
-    pub(super) fn expire(&mut self, place: usize, now: Instant, slots: &mut Slots) {
-        self.aligner.expire(place, now, |h| release(slots, h));
+    #[cold]
+    fn restructure(&mut self, place: usize, analyser: &Analyser, slots: &mut Slots) {
+        self.revisions[place] = Some(analyser.revision());
+        if let Some(splicer) = &mut self.splicer {
+            splicer.structure(place, analyser.programs(), analyser.streams(), |out| {
+                if let Out::Drop(handle) = out {
+                    release(slots, handle);
+                }
+            });
+        }
     }
 
+    pub(super) fn expire(&mut self, place: usize, now: Instant, slots: &mut Slots) {
+        let both = self.both;
+        let (deck, other) = self.decks();
+        deck.expire(place, now, |h| release(slots, h));
+        if both {
+            other.expire(place, now, |h| release(slots, h));
+        }
+        if let Some(past) = self.pasts.get_mut(place) {
+            past.expire(now, slots);
+        }
+    }
+
+    /// The next packet that leaves by `now`.
     #[inline]
     pub(super) fn next_due(&mut self, now: Instant, slots: &mut Slots) -> Option<Leaving> {
-        self.aligner.next_due(now, |h| release(slots, h))
+        self.decks().0.next_due(now, |h| release(slots, h))
+    }
+
+    /// The same of the input that is taken.
+    pub(super) fn next_of_new(&mut self, now: Instant, slots: &mut Slots) -> Option<Leaving> {
+        self.decks().1.next_due(now, |h| release(slots, h))
     }
 
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        let due = self.aligner.deadline();
-        if self.paced && due != Instant::NEVER {
-            Instant::from_nanos(due.nanos().saturating_add(GRID - 1) / GRID * GRID)
-        } else {
-            due
+        let mut due = self.decks[self.on & 1].deadline();
+        if self.both {
+            due = due.min(self.decks[1 - self.on & 1].deadline());
         }
+        if self.paced && due != Instant::NEVER {
+            due = Instant::from_nanos(due.nanos().saturating_add(GRID - 1) / GRID * GRID);
+        }
+        self.splicer.as_ref().map_or(due, |splicer| due.min(splicer.deadline()))
+    }
+
+    pub(super) fn debug(&self) -> String {
+        format!(
+            "{:?} {:?} {:?} both {}",
+            self.decks[0].deadline(),
+            self.decks[1].deadline(),
+            self.splicer.as_ref().map(|s| s.deadline()),
+            self.both
+        )
     }
 
     /// Packets of an input were lost before those that come next.
     pub(super) fn lost(&mut self, place: usize) {
-        self.aligner.lost(place);
+        self.decks.iter_mut().for_each(|deck| deck.lost(place));
     }
 
     /// Looks at most once in [`LOOK`], or where feeds were joined or parted, how the inputs stand to the one on air: those of
@@ -100,7 +214,7 @@ impl Joint {
     #[inline]
     pub(super) fn news(&mut self, now: Instant, tell: impl FnMut(usize, Kinship)) {
         let mut changed = self.look <= now;
-        while self.aligner.poll_event().is_some() {
+        while self.decks().0.poll_event().is_some() {
             changed = true;
         }
         if changed {
@@ -121,22 +235,43 @@ impl Joint {
         }
     }
 
+    /// From now on the output is that of an input. True if it goes on with exactly the next packet.
     pub(super) fn follow(&mut self, to: usize, now: Instant, slots: &mut Slots) -> bool {
-        self.aligner.follow(Some(to), now, |h| release(slots, h))
+        self.decks().0.follow(Some(to), now, |h| release(slots, h))
+    }
+
+    /// Begins the other deck with what is there of the input that is taken. False where its first packet is not.
+    pub(super) fn begin<F: Frames>(&mut self, plan: &Plan, frames: &F, now: Instant, slots: &mut Slots) -> bool {
+        let [first, second] = &mut self.decks;
+        let (deck, other) = if self.on == 0 { (first, second) } else { (second, first) };
+        let Some(past) = self.pasts.get(plan.to).and_then(|past| past.from(plan.first)) else { return false };
+        other.begin(plan.to, plan.extra, deck, now);
+        for (handle, at) in past {
+            let bytes = frames.frame(Slot(handle.frame)).get(usize::from(handle.offset)..);
+            let Some(bytes) = bytes.and_then(|rest| rest.first_chunk()) else { continue };
+            slots.share(Slot(handle.frame));
+            other.packet(plan.to, Packet::new(bytes), handle, at, |h| release(slots, h));
+        }
+        self.both = true;
+        true
+    }
+
+    /// The other deck makes the output from here; what waits in the first is let go.
+    pub(super) fn change(&mut self, slots: &mut Slots) {
+        self.decks().0.clear(|h| release(slots, h));
+        self.on = 1 - self.on;
+        self.both = false;
+        self.look = Instant::LONG_AGO;
     }
 
     /// How an input stands to the one followed; none for that one.
     pub(super) fn kinship(&self, place: usize, now: Instant) -> Option<Kinship> {
-        let lead = self.aligner.lead()?;
-        (lead != place).then(|| self.aligner.kinship(place, now))
-    }
-
-    pub(super) fn unsynchronised(&self) -> u64 {
-        (0..MAX_INPUTS).map(|place| self.aligner.counts(place).unsynchronised).sum()
+        let lead = self.deck().lead()?;
+        (lead != place).then(|| self.deck().kinship(place, now))
     }
 
     pub(super) fn fill(&self, place: usize, snapshot: &mut InputSnapshot, now: Instant) {
-        snapshot.merged = Some(self.aligner.counts(place));
+        snapshot.merged = Some(self.deck().counts(place));
         snapshot.kinship = self.kinship(place, now);
     }
 }

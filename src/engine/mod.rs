@@ -13,16 +13,19 @@ mod joint;
 mod line;
 mod meter;
 mod outbox;
+mod output;
 mod packets;
+mod past;
 mod path;
 mod room;
 mod setup;
 mod slots;
 mod snapshot;
+mod transition;
 
-pub use event::{Command, Event, InputState, Kind, Reason, Setting, Switch, What};
+pub use event::{Command, Cost, Event, InputState, Kind, Reason, Setting, Switch, What};
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
-pub use setup::{ChannelSetup, ClockPolicy, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
+pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 
@@ -36,6 +39,7 @@ use crate::units::{ChannelId, InputId, Instant, Span};
 use agenda::Agenda;
 use channel::Channel;
 use flow::Flow;
+use output::Sending;
 use path::Path;
 
 /// Output datagrams that can wait to be sent.
@@ -171,8 +175,8 @@ impl Engine {
     #[inline]
     fn release<F: Frames>(&mut self, c: usize, frames: &mut F, at: Instant) {
         let channel = &mut self.channels[c];
-        let (paths, slots) = (&mut self.paths, &mut self.slots);
-        channel.release(at, frames, paths, slots, &mut self.outbox, &mut self.events);
+        let (slots, outbox, events) = (&mut self.slots, &mut self.outbox, &mut self.events);
+        channel.release(&mut Sending { now: at, frames, slots, outbox, events }, &self.paths);
         self.refresh_channel(c);
     }
 
@@ -207,7 +211,11 @@ impl Engine {
                 let c = self.channel_due.first();
                 self.fire_channel(c, frames, at);
                 if self.channel_due.due(c) <= due && self.outbox.has_room() {
-                    debug_assert!(false, "the channel {c} met its deadline and has it still");
+                    debug_assert!(
+                        false,
+                        "the channel {c} met its deadline and has it still: {}",
+                        self.channels[c].debug()
+                    );
                     self.channel_due.set(c, at + STUCK);
                 }
             } else {
@@ -225,8 +233,8 @@ impl Engine {
     }
 
     fn fire_channel<F: Frames>(&mut self, c: usize, frames: &mut F, at: Instant) {
-        if self.channels[c].gather.deadline() <= at {
-            self.channels[c].gather.flush(&mut self.outbox);
+        if self.channels[c].output.gather.deadline() <= at {
+            self.channels[c].output.gather.flush(&mut self.outbox);
         }
         if self.channels[c].chooser.deadline() <= at {
             self.settle(c, at);

@@ -206,7 +206,7 @@ impl Path {
             self.missing = missing;
             channel.flow.lost(self.place);
         }
-        channel.arrive(self.place, packets, frame, at, slots);
+        channel.arrive(self.place, packets, frame, at, &self.analyser, slots);
     }
 
     /// Before this time nothing happens by time passing, the delay line left aside.

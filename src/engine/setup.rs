@@ -3,6 +3,7 @@
 use crate::health::Limits;
 use crate::switch::policy;
 pub use crate::switch::remux::ClockPolicy;
+pub use crate::switch::splice::Entry;
 use crate::tr101290;
 use crate::transport::Framing;
 use crate::units::Span;
@@ -31,6 +32,8 @@ pub struct ChannelSetup {
     pub mode: policy::Mode,
     /// When packets leave.
     pub pace: Pace,
+    /// Where an emergency cut enters an input that has other packets.
+    pub entry: Entry,
     /// What is done where the clocks of two inputs do not meet.
     pub clock: ClockPolicy,
     /// How packets are put into datagrams.

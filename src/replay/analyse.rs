@@ -92,7 +92,8 @@ pub fn capture(path: &Path, flow: Option<SocketAddr>, mut progress: impl FnMut(u
     Ok(monitor.report())
 }
 
-fn only_flow(path: &Path) -> Result<SocketAddr, AnalyseError> {
+/// The one flow of a capture that carries TS packets.
+pub(super) fn only_flow(path: &Path) -> Result<SocketAddr, AnalyseError> {
     let found = ts_flows(path)?;
     match found[..] {
         [(flow, _)] => Ok(flow),

@@ -11,8 +11,9 @@ use serde_json::ser::Formatter;
 
 use super::kinship::KinshipView;
 use crate::config::Plan;
-use crate::engine::{Event, InputState, MAX_INPUTS, Setting, What};
-use crate::units::{ChannelId, InputId, Instant, Ticks27M};
+use crate::engine::{Cost, Event, InputState, MAX_INPUTS, Setting, What};
+use crate::switch::splice::Why;
+use crate::units::{ChannelId, InputId, Instant, Span, Ticks27M};
 
 /// The names that an engine's numbers stand for.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +117,10 @@ enum Detail<'a> {
         lost: Option<u32>,
         repeated: Option<u32>,
         gap_ms: f64,
+        #[serde(flatten)]
+        cost: Option<CostView>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<&'static str>,
         decided: f64,
         states: States<'a>,
     },
@@ -138,6 +143,29 @@ enum Detail<'a> {
     Set {
         setting: &'static str,
     },
+}
+
+/// What a splice cost.
+#[derive(Debug, Serialize)]
+struct CostView {
+    hole_ms: f64,
+    audio_hole_ms: f64,
+    truncated: u32,
+    left_out: u32,
+    behind_ms: f64,
+}
+
+impl CostView {
+    fn of(cost: Cost) -> Self {
+        let behind = Span::from_nanos(cost.behind.saturating_abs()).millis();
+        Self {
+            hole_ms: cost.hole.millis(),
+            audio_hole_ms: cost.audio_hole.millis(),
+            truncated: cost.truncated,
+            left_out: cost.left_out,
+            behind_ms: if cost.behind < 0 { -behind } else { behind },
+        }
+    }
 }
 
 /// The state of each input of a channel by its name, in the order of the configuration.
@@ -183,6 +211,8 @@ impl<'a> Line<'a> {
                     lost: switch.lost,
                     repeated: switch.repeated,
                     gap_ms: switch.gap.millis(),
+                    cost: switch.cost.map(CostView::of),
+                    fallback: switch.fallback.map(Why::name),
                     decided: base.seconds(switch.decided),
                     states: States { inputs: names.inputs_of(event.channel), states: switch.states },
                 };
@@ -252,7 +282,7 @@ mod tests {
     use super::*;
     use crate::engine::{Kind, Reason, Switch};
     use crate::health::Criterion;
-    use crate::units::{Pid, Span};
+    use crate::units::Pid;
 
     fn names() -> Names {
         let mut names = Names::default();
@@ -282,6 +312,8 @@ mod tests {
             decided: Instant::from_nanos(12_300_000_000),
             lost: None,
             repeated: Some(0),
+            cost: None,
+            fallback: None,
             gap: Span::from_micros(1_250),
             states,
         };

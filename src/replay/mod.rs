@@ -9,6 +9,7 @@ mod frame;
 mod grid;
 pub mod journal;
 pub mod kinship;
+pub mod pair;
 pub mod pcapng;
 pub mod report;
 pub mod source;

@@ -9,6 +9,7 @@ mod indicators;
 mod listing;
 mod network;
 mod page;
+mod pair;
 mod table;
 mod words;
 
@@ -26,6 +27,10 @@ pub use contents::{
 pub use indicators::{IndicatorReport, Indicators, Occurrence};
 pub use network::{ArrivalReport, InterArrivalReport};
 pub use page::WIDTH;
+pub use pair::{
+    ChangeReport, EvidenceReport, FeedReport, FeedsReport, ForecastReport, KinshipReport, PairReport, coloured_pair,
+    pair_schema, pair_table,
+};
 pub use table::{coloured, table};
 
 pub(super) use gather::{TimeBase, gather};

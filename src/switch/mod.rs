@@ -1,8 +1,10 @@
 //! Which input feeds the output, and how the cut is made.
 
 pub mod align;
+pub mod carrier;
 pub mod policy;
 pub mod remux;
+pub mod slate;
 pub mod splice;
 mod store;
 

@@ -220,6 +220,12 @@ impl Outline {
         Pid::new(u16::from_be_bytes([self.0[1], self.0[2]]))
     }
 
+    /// As [`Packet::payload_unit_start_indicator`].
+    #[inline]
+    pub const fn payload_unit_start_indicator(self) -> bool {
+        self.0[1] & 0x40 != 0
+    }
+
     /// As [`Packet::has_payload`].
     #[inline]
     pub const fn has_payload(self) -> bool {

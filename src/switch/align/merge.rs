@@ -148,6 +148,25 @@ impl Merge {
         self.feeds.get(feed).is_some_and(|feed| feed.role != Role::Apart)
     }
 
+    /// The feed that was just followed begins as one of another aligner's, and leaves `late`.
+    pub(super) fn begin(&mut self, i: usize, late: i64, other: &Self) {
+        let Some((feed, known)) = self.feeds.get_mut(i).zip(other.feeds.get(i)) else { return };
+        feed.offset = late.saturating_neg();
+        if let Some((pacer, known)) = feed.pacer.as_mut().zip(known.pacer.as_ref()) {
+            pacer.adopt(known);
+        }
+    }
+
+    pub(super) fn is_merged(&self, feed: usize) -> bool {
+        self.feeds.get(feed).is_some_and(|feed| feed.role == Role::Joined)
+    }
+
+    #[inline]
+    pub(super) fn time(&self, feed: usize) -> Option<Instant> {
+        let feed = self.feeds.get(feed)?;
+        feed.pacer.as_ref()?.time(feed.track.end().checked_sub(1)?)
+    }
+
     /// How much later than those of the followed feed a joined one's packets come, in nanoseconds.
     pub(super) fn skew(&self, feed: usize) -> Option<i64> {
         let lead = self.feeds.get(self.lead?)?;

@@ -289,6 +289,25 @@ impl Aligner {
         seamless
     }
 
+    /// As [`Aligner::follow`], where all of `feed` and what is the same leaves `late` nanoseconds after it is due, or before. What
+    /// came of it so far is that of `other`.
+    pub fn begin(&mut self, feed: usize, late: i64, other: &Self, now: Instant) {
+        self.follow(Some(feed), now, |_| {});
+        self.merge.begin(feed, late, &other.merge);
+    }
+
+    /// Whether the packets of `feed` are those of the output, as far as that is known.
+    pub fn is_merged(&self, feed: usize) -> bool {
+        self.merge.is_merged(feed)
+    }
+
+    /// When the latest packet of `feed` that waits should have come by its clock; none where packets leave as they come, or the
+    /// clock does not tell.
+    #[inline]
+    pub fn time(&self, feed: usize) -> Option<Instant> {
+        self.merge.time(feed)
+    }
+
     /// Gives back all that waits and follows no feed any more.
     pub fn clear<R: FnMut(Handle)>(&mut self, mut release: R) {
         self.merge.clear(&mut release);

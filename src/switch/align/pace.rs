@@ -60,6 +60,8 @@ pub(super) struct Pacer {
     aside: (u32, i64),
     /// The next packet stands behind a loss.
     lost: bool,
+    /// A PCR that came before all others, and when it should have come.
+    base: Option<(Ticks27M, Instant)>,
     /// When the last packet came.
     arrival: Instant,
 }
@@ -74,12 +76,22 @@ impl Pacer {
             strangers: 0,
             aside: (0, 0),
             lost: false,
+            base: None,
             arrival: Instant::LONG_AGO,
         }
     }
 
     pub(super) const fn memory() -> usize {
         MARKS * size_of::<Mark>()
+    }
+
+    /// Begins as another that has seen the same feed.
+    pub(super) fn adopt(&mut self, other: &Self) {
+        self.marks.clear();
+        self.pid = other.pid;
+        self.step = other.step;
+        self.seen = other.seen;
+        self.base = other.marks.back().map(|mark| (mark.pcr, mark.at));
     }
 
     /// The next packet comes after some that were lost.
@@ -162,10 +174,16 @@ impl Pacer {
         self.marks.push_back(Mark { pcr, at, number, gap: None });
     }
 
-    fn begin(&mut self, number: u64, at: Instant, pcr: Ticks27M) {
+    fn begin(&mut self, number: u64, arrival: Instant, pcr: Ticks27M) {
+        let by_base = self.base.take().map(|(base, at)| {
+            let step = pcr.step_from(base);
+            let span = Ticks27M::span(step.unsigned_abs());
+            if step < 0 { at - span } else { at + span }
+        });
+        let at = by_base.filter(|at| (arrival.nanos() - at.nanos()).abs() <= LIMIT);
+        self.seen = if at.is_some() { self.seen } else { 0 };
         self.marks.clear();
-        self.marks.push_back(Mark { pcr, at, number, gap: None });
-        self.seen = 0;
+        self.marks.push_back(Mark { pcr, at: at.unwrap_or(arrival), number, gap: None });
         self.aside = (0, 0);
         self.lost = false;
     }

@@ -116,6 +116,8 @@ struct Feed {
     routes: Routes,
     /// What its times are moved by, in ticks of 90 kHz.
     offset: i64,
+    /// What its PCRs are moved by besides, in ticks of 27 MHz.
+    nudge: i64,
     /// Not all of its tables were known when it was last read.
     blind: bool,
     scrambled: bool,
@@ -144,7 +146,14 @@ pub struct Remux {
 impl Remux {
     /// The state before anything was sent.
     pub fn new(settings: &Settings) -> Self {
-        let feed = || Feed { tables: Tables::new(), routes: Routes::new(), offset: 0, blind: true, scrambled: false };
+        let feed = || Feed {
+            tables: Tables::new(),
+            routes: Routes::new(),
+            offset: 0,
+            nudge: 0,
+            blind: true,
+            scrambled: false,
+        };
         Self {
             pids: PidTable::default(),
             epochs: [0; MAX_FEEDS],
@@ -206,12 +215,35 @@ impl Remux {
             ClockPolicy::Continue => offset.div_euclid(300),
             ClockPolicy::Signal => 0,
         };
+        entered.nudge = 0;
         entered.routes.enter();
         self.air.copy(&entered.tables);
         self.on_air = Some(feed);
         self.pending = true;
         self.clocks.cut();
         self.adopt();
+    }
+
+    /// PCRs of a feed are moved by so many ticks of 27 MHz more, until it is entered again: so that they stand to the bytes of the
+    /// output as those before them, which a tick of 90 kHz is too coarse for.
+    pub fn nudge(&mut self, feed: usize, ticks: i64) {
+        if self.clock == ClockPolicy::Continue
+            && let Some(feed) = self.feeds.get_mut(feed)
+        {
+            feed.nudge = ticks;
+        }
+    }
+
+    /// The PIDs of two feeds that are one PID of the output, were `new` entered after `old`: how many were written.
+    pub fn pairs(&self, old: usize, new: usize, into: &mut [(Pid, Pid)]) -> usize {
+        let Some((old, new)) = self.feeds.get(old).zip(self.feeds.get(new)) else { return 0 };
+        let plan = Plan::new(&self.layout, &new.tables, &new.routes);
+        let wanted = plan.wanted().iter().filter(|one| one.key.is_some());
+        let found = wanted.filter_map(|one| {
+            let out = self.layout.slots().get(one.slot?)?.pid;
+            Some((old.routes.from(out)?, one.pid))
+        });
+        found.zip(into).map(|(pair, place)| *place = pair).count()
     }
 
     /// The next packets are this feed's, with the times they have: counters run on, and what the clocks step by is

@@ -89,11 +89,11 @@ impl Remux {
             self.counts.dropped_midway += 1;
             return Sent::Nothing;
         }
-        let offset = self.feeds.get(feed).map_or(0, |feed| feed.offset);
+        let (offset, nudge) = self.feeds.get(feed).map_or((0, 0), |feed| (feed.offset, feed.nudge));
         let found = packet_pcr(bytes);
         let reference = match found {
             Some(found) => {
-                let moved = moved_pcr(found, offset);
+                let moved = moved_pcr(found, offset, nudge);
                 self.reference(feed, pid, out, way, pcr, [found, moved], outline.has_payload(), store, emit)
             }
             None => Reference::None,

@@ -105,6 +105,11 @@ impl Routes {
         self.list.get_mut(place).filter(|route| route.live)
     }
 
+    /// What of the feed's tables goes to a PID of the output.
+    pub(super) fn from(&self, out: Pid) -> Option<Pid> {
+        self.list.iter().find(|route| route.live && route.out == out).map(|route| route.pid)
+    }
+
     /// Whether anything of the feed's tables goes to this PID of the output.
     pub(super) fn reaches(&self, out: Pid) -> bool {
         self.list.iter().any(|route| route.live && route.out == out)

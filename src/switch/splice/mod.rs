@@ -153,6 +153,20 @@ pub enum Why {
     NoPlace,
 }
 
+impl Why {
+    /// The name in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoStreams => "no_streams",
+            Self::NoRandomAccess => "no_random_access",
+            Self::NoClock => "no_clock",
+            Self::NoTimes => "no_times",
+            Self::Scrambled => "scrambled",
+            Self::NoPlace => "no_place",
+        }
+    }
+}
+
 /// What came of seeking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

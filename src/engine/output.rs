@@ -1,0 +1,260 @@
+//! The end of a channel: packets are rewritten, and put into datagrams.
+
+use super::event::{Event, What};
+use super::gather::Gather;
+use super::outbox::Outbox;
+use super::room::{Arena, Room};
+use super::setup::ChannelSetup;
+use super::slots::{Frames, Slot, Slots};
+use crate::switch::remux::{self, Pcr, Remux, Sent};
+use crate::switch::{Handle, Store};
+use crate::ts::{Outline, PACKET_SIZE, Packet};
+use crate::units::{BitRate, ChannelId, InputId, Instant, Pid, Ticks27M};
+
+use super::Events;
+
+/// Packets that can be made at once: the tables of as many programs as are known.
+const MADE_AT_ONCE: usize = 128;
+/// The most that the first PCR of another side is moved by, in ticks, to stand to the bytes as those before it: 10 ms.
+const MOST: i64 = 270_000;
+/// Bits of a packet, in ticks of 27 MHz at a bit a second.
+const PACKET_TICKS: i128 = PACKET_SIZE as i128 * 8 * 27_000_000;
+
+/// What an output needs to send.
+pub(super) struct Sending<'a, F> {
+    pub(super) now: Instant,
+    pub(super) frames: &'a mut F,
+    pub(super) slots: &'a mut Slots,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) events: &'a mut Events,
+}
+
+/// A PCR that left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) pcr: Ticks27M,
+    pub(super) at: Instant,
+    /// How many packets had left before it.
+    packets: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Output {
+    id: ChannelId,
+    /// The place of the channel's first input among those of the engine.
+    first: usize,
+    pub(super) remux: Remux,
+    pub(super) gather: Gather,
+    room: Room,
+    /// Packets that were made, on their way into datagrams.
+    made: Vec<(Handle, Outline)>,
+    /// The last PCR of the first program.
+    last: Option<Left>,
+    /// The side whose next PCR is to be put in line with that one: what its times are moved by, and the rate of the output
+    /// where it is constant.
+    joins: Option<(usize, i64, Option<BitRate>)>,
+    /// By how much more the PCRs of each side are moved.
+    nudge: i64,
+    pub(super) packets: u64,
+    pub(super) unsynchronised: u64,
+    pub(super) last_packet: Option<Instant>,
+}
+
+impl Output {
+    pub(super) fn new(setup: &ChannelSetup, id: ChannelId, first: usize) -> Self {
+        Self {
+            id,
+            first,
+            remux: Remux::new(&remux::Settings { feeds: setup.inputs.len(), clock: setup.clock }),
+            gather: Gather::new(&setup.gather, id),
+            room: Room::default(),
+            made: Vec::with_capacity(MADE_AT_ONCE),
+            last: None,
+            joins: None,
+            nudge: 0,
+            packets: 0,
+            unsynchronised: 0,
+            last_packet: None,
+        }
+    }
+
+    pub(super) fn input(&self, place: usize) -> InputId {
+        InputId(u16::try_from(self.first + place).unwrap_or(u16::MAX))
+    }
+
+    /// The packets of a side leave from now on, its times moved by `offset`, and its clock goes on with the output's: to the byte
+    /// where that has a constant rate.
+    pub(super) fn enter(&mut self, side: usize, offset: i64, rate: Option<BitRate>) {
+        self.remux.enter(side, offset);
+        self.nudge = 0;
+        self.joins = Some((side, offset, rate));
+    }
+
+    /// The same where nothing of the times changes.
+    pub(super) fn go_on(&mut self, side: usize, offset: i64) {
+        self.remux.enter(side, offset);
+        self.remux.nudge(side, self.nudge);
+    }
+
+    /// The PCR that the output should have at a time.
+    pub(super) fn clock(&self, at: Instant) -> Option<Ticks27M> {
+        Some(self.last?.at(at))
+    }
+
+    /// The last PCR that left.
+    pub(super) const fn last_pcr(&self) -> Option<Left> {
+        self.last
+    }
+
+    /// A packet of a side, which is the output's from here.
+    #[inline]
+    pub(super) fn packet<F: Frames>(
+        &mut self,
+        side: usize,
+        handle: Handle,
+        outline: Outline,
+        strip: bool,
+        to: &mut Sending<'_, F>,
+    ) {
+        if !outline.is_synchronised() {
+            self.unsynchronised += 1;
+            to.slots.release(Slot(handle.frame));
+        } else if !strip && self.remux.passes(side, outline) {
+            self.put(handle, to);
+        } else {
+            self.rewrite(side, handle, outline, strip, to);
+        }
+    }
+
+    fn rewrite<F: Frames>(
+        &mut self,
+        side: usize,
+        handle: Handle,
+        outline: Outline,
+        strip: bool,
+        to: &mut Sending<'_, F>,
+    ) {
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+        if outline.has_pcr()
+            && !strip
+            && let Some((joins, offset, rate)) = self.joins.filter(|(joins, ..)| *joins == side)
+            && let Some(pcr) = arena.bytes(handle).and_then(|bytes| Packet::new(bytes).pcr())
+            && self.remux.output_pid(joins, outline.pid()).is_none_or(|pid| Some(pid) == self.remux.pcr_pids().next())
+        {
+            self.joins = None;
+            let line = Line { last: self.last, packets: self.packets, now: to.now };
+            if let Some(step) = line.step(ahead(pcr, offset), rate) {
+                self.nudge = step;
+                self.remux.nudge(side, step);
+            }
+        }
+        let before = self.packets;
+        let made = &mut self.made;
+        let pcr = if strip { Pcr::Strip } else { Pcr::Keep };
+        let sent = self.remux.packet(side, handle, outline, pcr, &mut arena, &mut |handle, outline| {
+            made.push((handle, outline));
+        });
+        self.put_made(to);
+        match sent {
+            Sent::Packet => self.put(handle, to),
+            Sent::Nothing => to.slots.release(Slot(handle.frame)),
+        }
+        if outline.has_pcr() && !strip {
+            self.note_pcr(before, to.now);
+        }
+        while let Some(step) = self.remux.poll_step() {
+            let what = What::ClockStep { input: self.input(side), pid: step.pid, ticks: step.ticks };
+            to.events.push(Event { at: to.now, channel: self.id, what });
+        }
+    }
+
+    fn note_pcr(&mut self, packets: u64, at: Instant) {
+        let pcr = self.remux.pcr_pids().next().and_then(|pid| self.remux.last_pcr(pid));
+        if let Some(pcr) = pcr
+            && self.last.is_none_or(|last| last.pcr != pcr)
+        {
+            self.last = Some(Left { pcr, at, packets });
+        }
+    }
+
+    /// A null packet.
+    pub(super) fn null<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+        if let Some(handle) = self.remux.null(&mut arena) {
+            self.put(handle, to);
+        }
+    }
+
+    /// A packet of nothing but a PCR, on the PID that a PID of a side has in the output, or on that of the first program.
+    pub(super) fn pcr<F: Frames>(&mut self, of: Option<(usize, Pid)>, pcr: Ticks27M, to: &mut Sending<'_, F>) {
+        let pid = of.and_then(|(side, pid)| self.remux.output_pid(side, pid));
+        let Some(pid) = pid.or_else(|| self.remux.pcr_pids().next()) else { return };
+        let pcr = if of.is_some() { ahead(pcr, self.nudge) } else { pcr };
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+        let before = self.packets;
+        if let Some(handle) = self.remux.pcr_only(pid, pcr, &mut arena) {
+            self.put(handle, to);
+            self.note_pcr(before, to.now);
+        }
+    }
+
+    /// The whole PAT and all PMTs.
+    pub(super) fn psi<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+        let made = &mut self.made;
+        self.remux.psi(&mut arena, &mut |handle, outline| made.push((handle, outline)));
+        self.put_made(to);
+    }
+
+    fn put_made<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
+        for at in 0..self.made.len() {
+            self.put(self.made[at].0, to);
+        }
+        self.made.clear();
+    }
+
+    /// A packet goes into a datagram.
+    #[inline]
+    fn put<F: Frames>(&mut self, handle: Handle, to: &mut Sending<'_, F>) {
+        let slot = Slot(handle.frame);
+        self.gather.push(slot, handle.offset, to.now, to.slots, to.outbox);
+        to.slots.release(slot);
+        self.packets += 1;
+        self.last_packet = Some(to.now);
+    }
+}
+
+/// The line of the PCRs that left.
+struct Line {
+    last: Option<Left>,
+    packets: u64,
+    now: Instant,
+}
+
+impl Line {
+    /// By how much a PCR that leaves now is off it.
+    fn step(&self, pcr: Ticks27M, rate: Option<BitRate>) -> Option<i64> {
+        let last = self.last?;
+        let expected = match rate.filter(|rate| rate.0 > 0) {
+            Some(rate) => {
+                let packets = i128::from(self.packets - last.packets);
+                ahead(last.pcr, i64::try_from(packets * PACKET_TICKS / i128::from(rate.0)).ok()?)
+            }
+            None => last.at(self.now),
+        };
+        Some(expected.step_from(pcr)).filter(|step| step.abs() <= MOST)
+    }
+}
+
+impl Left {
+    /// What the clock shows at a time.
+    fn at(&self, now: Instant) -> Ticks27M {
+        ahead(self.pcr, (now.nanos() - self.at.nanos()).saturating_mul(27) / 1000)
+    }
+}
+
+/// A PCR and so many ticks more, which may be negative.
+pub(super) fn ahead(pcr: Ticks27M, ticks: i64) -> Ticks27M {
+    let wrap = Ticks27M::WRAP.cast_signed();
+    Ticks27M(((pcr.0 % Ticks27M::WRAP).cast_signed() + ticks % wrap).rem_euclid(wrap).cast_unsigned())
+}

@@ -1,0 +1,345 @@
+//! How a channel goes from one input to another: at once, or by a splice that is sought, runs and ends.
+
+use super::channel::{Channel, Pending};
+use super::event::{Cost, Event, Kind, What};
+use super::flow::Flow;
+use super::output::Sending;
+use super::path::Path;
+use super::slots::{Frames, Slot, Slots};
+use crate::switch::Handle;
+use crate::switch::align::{Leaving, Relation};
+use crate::switch::policy::Decision;
+use crate::switch::splice::{self, OnAir, Out, Outcome, Plan, Request, Side, Splicer, Why};
+use crate::ts::Packet;
+use crate::units::{BitRate, InputId, Instant, Pid, Span};
+
+/// Streams of one feed that are paired with those of another.
+const PAIRS: usize = 64;
+/// Constant rates that differ by less are one: one part in so many.
+const SAME_RATE: u64 = 20_000;
+/// Room for what the splicer says at once.
+pub(super) const SAID: usize = 512;
+
+/// What a channel is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// One input is sent, and what is the same.
+    Steady,
+    /// A place is sought to go to another, until then.
+    Seeking { to: usize, until: Instant },
+    /// The packets of both are sent.
+    Running {
+        plan: Plan,
+        /// The first packet of the new one left.
+        entered: bool,
+        gap: Span,
+        rate: Option<BitRate>,
+    },
+}
+
+fn bytes_of<F: Frames>(frames: &F, handle: Handle) -> Option<&[u8; crate::ts::PACKET_SIZE]> {
+    frames.frame(Slot(handle.frame)).get(usize::from(handle.offset)..)?.first_chunk()
+}
+
+impl Channel {
+    fn splicer(&mut self) -> Option<&mut Splicer> {
+        match &mut self.flow {
+            Flow::Lines(_) => None,
+            Flow::Joint(joint) => joint.splicer.as_deref_mut(),
+        }
+    }
+
+    /// An input was chosen.
+    pub(super) fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, paths: &[Path], slots: &mut Slots) {
+        // a switch that another overtook before its first packet left never was one
+        let from = match self.pending {
+            Some(pending) => pending.from,
+            None => from.map(|place| self.input(place)),
+        };
+        let pending = Pending { from, why: to.why, kind: Kind::Identical, decided: at, fallback: None };
+        if let Stage::Running { .. } = self.stage {
+            // it is gone on with when this one has ended
+            self.next = Some(to.why);
+            return;
+        }
+        self.pending = Some(pending);
+        self.go_to(to.to, at, paths, slots);
+    }
+
+    /// Goes to an input at once where that costs nothing or nothing else can be done, or seeks a place.
+    fn go_to(&mut self, to: usize, at: Instant, paths: &[Path], slots: &mut Slots) {
+        self.forget_seeking(slots);
+        let merged = match &self.flow {
+            Flow::Lines(_) => false,
+            Flow::Joint(joint) => joint.deck().is_merged(to),
+        };
+        if merged {
+            self.flow.follow(to, at, slots);
+            if self.side != to {
+                self.side = to;
+                self.output.go_on(to, self.offset);
+            }
+        } else if self.output.last_packet.is_none() || !self.seek(to, at, paths) {
+            self.cut(to, None, at, slots);
+        }
+    }
+
+    /// A hard cut, at the next packet that is due.
+    fn cut(&mut self, to: usize, why: Option<Why>, at: Instant, slots: &mut Slots) {
+        let seamless = self.flow.follow(to, at, slots);
+        debug_assert!(!seamless || self.output.last_packet.is_none() || self.side == to);
+        let offset = self.output.clock(at).zip(self.clock_of(to, at)).map(|(out, own)| out.step_from(own));
+        self.offset = offset.unwrap_or(0).div_euclid(300) * 300;
+        self.extra = 0;
+        self.side = to;
+        self.output.enter(to, self.offset, None);
+        if let Some(pending) = &mut self.pending {
+            pending.kind = Kind::Cut;
+            pending.fallback = why;
+        }
+    }
+
+    fn seek(&mut self, to: usize, at: Instant, paths: &[Path]) -> bool {
+        let Some(pending) = self.pending else { return false };
+        let Flow::Joint(joint) = &mut self.flow else { return false };
+        let relation = joint.kinship(to, at).map(|kinship| kinship.relation);
+        let alive = joint.deck().lead().is_some_and(|lead| paths[self.inputs.start + lead].candidate().flowing);
+        let Some(splicer) = joint.splicer.as_deref_mut() else { return false };
+        let kind = match relation {
+            Some(Relation::Locked { .. } | Relation::Identical { .. }) => splice::Kind::Locked,
+            Some(Relation::Unknown | Relation::OutOfWindow { .. } | Relation::Independent) | None => {
+                splice::Kind::Independent
+            }
+        };
+        let planned = pending.why.is_planned();
+        let limit = if planned { Request::LIMIT_PLANNED } else { Request::LIMIT_EMERGENCY };
+        let mut pairs = [(Pid::NULL, Pid::NULL); PAIRS];
+        let len = self.output.remux.pairs(self.side, to, &mut pairs);
+        let request = Request {
+            from: Some(OnAir { feed: self.side, offset: self.offset, extra: self.extra }),
+            to,
+            kind,
+            planned,
+            alive,
+            constant: rate(paths, self.inputs.start + self.side, self.inputs.start + to).is_some(),
+            limit,
+        };
+        splicer.begin(request, pairs.get(..len).unwrap_or(&[]), at);
+        self.stage = Stage::Seeking { to, until: at + limit };
+        true
+    }
+
+    fn forget_seeking(&mut self, slots: &mut Slots) {
+        if let Stage::Seeking { .. } = self.stage {
+            self.stage = Stage::Steady;
+            if let Some(splicer) = self.splicer() {
+                splicer.cancel(|out| {
+                    if let Out::Drop(handle) = out {
+                        slots.release(Slot(handle.frame));
+                    }
+                });
+            }
+        }
+    }
+
+    /// Looks whether a place that is sought is there.
+    fn look_for_place<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
+        let Stage::Seeking { to: wanted, until } = self.stage else { return };
+        let Flow::Joint(joint) = &mut self.flow else { return };
+        let outcome = joint.splicer.as_deref_mut().map_or(Outcome::Wait, |splicer| splicer.plan(to.now));
+        let why = match outcome {
+            Outcome::Wait => return,
+            Outcome::Go(plan) => {
+                if joint.begin(&plan, to.frames, to.now, to.slots) {
+                    let rate = rate(paths, self.inputs.start + self.side, self.inputs.start + wanted);
+                    self.stage = Stage::Running { plan, entered: false, gap: Span::ZERO, rate };
+                    return;
+                }
+                // its first packet is gone already: another place
+                self.forget_seeking(to.slots);
+                if to.now < until && self.seek(wanted, to.now, paths) {
+                    self.stage = Stage::Seeking { to: wanted, until };
+                    return;
+                }
+                Why::NoPlace
+            }
+            Outcome::Fallback(why) => why,
+        };
+        self.stage = Stage::Steady;
+        self.cut(wanted, Some(why), to.now, to.slots);
+    }
+
+    /// Sends what is due, as far as the outbox has room.
+    #[inline]
+    pub(super) fn release<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
+        let Some(active) = self.chooser.active() else { return };
+        let (id, first) = (self.id, self.inputs.start);
+        let (now, events) = (to.now, &mut *to.events);
+        self.flow.news(now, |place, kinship| {
+            let input = InputId(u16::try_from(first + place).unwrap_or(u16::MAX));
+            events.push(Event { at: now, channel: id, what: What::Kinship { input, kinship } });
+        });
+        loop {
+            self.look_for_place(to, paths);
+            while to.outbox.has_room() {
+                if let Stage::Running { .. } = self.stage {
+                    if !self.mix(to) {
+                        break;
+                    }
+                } else {
+                    let Some(leaving) = self.flow.next_due(active, to.now, to.slots) else { break };
+                    self.send(leaving, to, paths);
+                }
+            }
+            if !self.conclude(to, paths) {
+                return;
+            }
+        }
+    }
+
+    /// A packet of the input on air.
+    #[inline]
+    fn send<F: Frames>(&mut self, leaving: Leaving, to: &mut Sending<'_, F>, paths: &[Path]) {
+        let Leaving { handle, outline, .. } = leaving;
+        if self.muted {
+            to.slots.release(Slot(handle.frame));
+            return;
+        }
+        if self.pending.is_some() && self.stage == Stage::Steady {
+            let gap = to.now.since(self.output.last_packet.unwrap_or(to.now));
+            self.complete(to.now, gap, None, paths, to.events);
+        }
+        let (side, offset) = (self.side, self.offset);
+        if outline.payload_unit_start_indicator()
+            && let Flow::Joint(joint) = &mut self.flow
+            && let Some(splicer) = joint.splicer.as_deref_mut()
+            && let Some(bytes) = bytes_of(to.frames, handle)
+        {
+            splicer.sent(side, offset, Packet::new(bytes));
+        }
+        self.output.packet(side, handle, outline, false, to);
+        if outline.has_pcr() {
+            self.tell_clock();
+        }
+    }
+
+    /// Tells the splicer of the last PCR that left.
+    fn tell_clock(&mut self) {
+        if let Some(left) = self.output.last_pcr()
+            && let Some(splicer) = self.splicer()
+        {
+            splicer.clock(left.pcr, left.at);
+        }
+    }
+
+    /// Gives the splicer the next packet of either input, and does what it says. False where none is due.
+    fn mix<F: Frames>(&mut self, to: &mut Sending<'_, F>) -> bool {
+        let Flow::Joint(joint) = &mut self.flow else { return false };
+        let (leaving, is_new) = match joint.next_due(to.now, to.slots) {
+            Some(leaving) => (leaving, false),
+            None => match joint.next_of_new(to.now, to.slots) {
+                Some(leaving) => (leaving, true),
+                None => return false,
+            },
+        };
+        let Some((splicer, bytes)) = joint.splicer.as_deref_mut().zip(bytes_of(to.frames, leaving.handle)) else {
+            to.slots.release(Slot(leaving.handle.frame));
+            return true;
+        };
+        let said = &mut self.said;
+        if is_new {
+            splicer.new_(leaving, bytes, to.now, |out| said.push(out));
+        } else {
+            splicer.old(leaving, bytes, to.now, |out| said.push(out));
+        }
+        self.obey(to);
+        true
+    }
+
+    /// Does what the splicer said.
+    fn obey<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
+        let Stage::Running { plan, mut entered, mut gap, rate } = self.stage else { return };
+        for at in 0..self.said.len() {
+            let out = self.said[at];
+            let of = |side: Side, old: usize| match side {
+                Side::Old => old,
+                Side::New => plan.to,
+            };
+            if !entered && matches!(out, Out::Send { side: Side::New, .. } | Out::Pcr { side: Side::New, .. }) {
+                entered = true;
+                gap = to.now.since(self.output.last_packet.unwrap_or(to.now));
+                self.output.enter(plan.to, plan.offset, rate);
+                if rate.is_none() && !self.muted {
+                    self.output.psi(to);
+                }
+            }
+            match out {
+                Out::Drop(handle) => to.slots.release(Slot(handle.frame)),
+                Out::Send { handle, .. } if self.muted => to.slots.release(Slot(handle.frame)),
+                Out::Null | Out::Pcr { .. } if self.muted => {}
+                Out::Send { side, handle, outline, strip } => {
+                    self.output.packet(of(side, self.side), handle, outline, strip, to);
+                    if outline.has_pcr() && !strip {
+                        self.tell_clock();
+                    }
+                }
+                Out::Null => self.output.null(to),
+                Out::Pcr { side, pid, value } => {
+                    self.output.pcr(Some((of(side, self.side), pid)), value, to);
+                    self.tell_clock();
+                }
+            }
+        }
+        self.said.clear();
+        self.stage = Stage::Running { plan, entered, gap, rate };
+    }
+
+    /// Ends a transition that is over, and begins the next where another input was chosen meanwhile. True where it did.
+    fn conclude<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) -> bool {
+        let Stage::Running { plan, .. } = self.stage else { return false };
+        let Flow::Joint(joint) = &mut self.flow else { return false };
+        let Some(splicer) = joint.splicer.as_deref_mut() else { return false };
+        if splicer.deadline() <= to.now && to.outbox.has_room() {
+            let said = &mut self.said;
+            splicer.advance(to.now, |out| said.push(out));
+        }
+        let cost = splicer.finished(to.now);
+        self.obey(to);
+        let Some(cost) = cost else { return false };
+        let Stage::Running { gap, .. } = self.stage else { return false };
+        if let Flow::Joint(joint) = &mut self.flow {
+            joint.change(to.slots);
+        }
+        self.stage = Stage::Steady;
+        self.side = plan.to;
+        self.offset = plan.offset;
+        self.extra = plan.extra;
+        if let Some(pending) = &mut self.pending {
+            pending.kind = match cost.kind {
+                splice::Kind::Locked => Kind::Locked,
+                splice::Kind::Independent => Kind::Independent,
+            };
+        }
+        let next = self.next.take();
+        self.complete(to.now, gap, Some(Cost::of(&cost)), paths, to.events);
+        if let (Some(active), Some(why)) = (self.chooser.active(), next)
+            && active != self.side
+        {
+            self.pending = Some(Pending {
+                from: Some(self.input(self.side)),
+                why,
+                kind: Kind::Identical,
+                decided: to.now,
+                fallback: None,
+            });
+            self.go_to(active, to.now, paths, to.slots);
+        }
+        true
+    }
+}
+
+/// The rate of both inputs, where it is constant and one.
+fn rate(paths: &[Path], one: usize, other: usize) -> Option<BitRate> {
+    let (one, other) = (paths.get(one)?.analyser.constant_rate()?, paths.get(other)?.analyser.constant_rate()?);
+    (one.0.abs_diff(other.0) <= one.0 / SAME_RATE).then_some(one)
+}

@@ -1,0 +1,286 @@
+//! How two streams stand to each other: both through an aligner that follows the first, each in its own time.
+//!
+//! Two captures are in the time of their clocks, so that the skew between them is what it was. A file of TS packets has
+//! no other time than that of its PCRs, which begins at 0: against one, a skew is by the place in the file. What is
+//! compared ends where the first of the two does.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::analyse::{AnalyseError, only_flow};
+use super::capture::{Capture, CaptureError};
+use super::report::{ChangeReport, EvidenceReport, FeedReport, FeedsReport, ForecastReport, KinshipReport};
+use super::source::Source;
+use crate::switch::align::{Aligner, Counts, Handle, Kinship, Relation, Settings};
+use crate::transport::{self, Framing};
+use crate::ts::{PACKET_SIZE, Packet};
+use crate::units::{BitRate, Instant, Span};
+
+/// How far apart two streams may be and still be merged; twice that, and they are still found.
+const WINDOW: Span = Span::from_secs(2);
+/// The rate that there is room for, whatever the two are measured at.
+const LEAST_RATE: u64 = 20_000_000;
+/// How often it is looked how they stand.
+const LOOK: i64 = 10_000_000;
+/// By how much a skew has to move to be told anew.
+const MOVED: i64 = 10_000_000;
+/// The most changes that are told.
+const MAX_CHANGES: usize = 20;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// A file of TS packets, or a capture where it begins like one.
+    pub path: &'a Path,
+    /// Which flow of a capture; none is the only one.
+    pub flow: Option<SocketAddr>,
+    /// The rate of a file that has no PCR to tell its time by.
+    pub assumed: BitRate,
+    /// The rate that it was measured at.
+    pub measured: BitRate,
+}
+
+/// The packets of one of the two, as they came.
+struct Feed {
+    from: From,
+    /// What came last: when, in nanoseconds of its own time, and the packets.
+    at: i64,
+    packets: Vec<[u8; PACKET_SIZE]>,
+}
+
+enum From {
+    File(Box<Source>),
+    Capture(Box<Capture>, SocketAddr),
+}
+
+impl Feed {
+    fn open(side: &Side<'_>) -> Result<Self, AnalyseError> {
+        let from = match Capture::open(side.path) {
+            Ok(capture) => {
+                let flow = side.flow.map_or_else(|| only_flow(side.path), Ok)?;
+                From::Capture(Box::new(capture), flow)
+            }
+            Err(CaptureError::Format { .. }) => From::File(Box::new(Source::open(side.path, side.assumed)?)),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { from, at: i64::MIN, packets: Vec::new() })
+    }
+
+    const fn is_capture(&self) -> bool {
+        matches!(self.from, From::Capture(..))
+    }
+
+    /// Goes on to what comes next; false at the end.
+    fn advance(&mut self) -> Result<bool, AnalyseError> {
+        self.packets.clear();
+        match &mut self.from {
+            From::File(source) => {
+                let Some(timed) = source.read()? else { return Ok(false) };
+                self.at = self.at.max(timed.at.nanos());
+                self.packets.push(*timed.packet);
+            }
+            From::Capture(capture, flow) => {
+                while self.packets.is_empty() {
+                    let Some(datagram) = capture.read()? else { return Ok(false) };
+                    let layout = transport::read(datagram.payload, Framing::Auto);
+                    let Some(layout) = layout.filter(|_| datagram.destination == *flow) else { continue };
+                    self.at = self.at.max(datagram.at);
+                    let payload = datagram.payload.get(usize::from(layout.offset)..).unwrap_or(&[]);
+                    let packets = payload.chunks(usize::from(layout.stride)).take(usize::from(layout.packets));
+                    self.packets.extend(packets.filter_map(|bytes| bytes.first_chunk().copied()));
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is told of how they stand, as time goes on.
+#[derive(Default)]
+struct Watch {
+    known: Option<i64>,
+    since: i64,
+    last: Option<Kinship>,
+    told: Option<Relation>,
+    changes: Vec<ChangeReport>,
+    left_out: u64,
+    /// Since when they were the same, and what had become of the packets of each by the time that nothing from before
+    /// that waits any more: what one brought before it was joined is no loss of the other.
+    same: Option<i64>,
+    before: Option<[Counts; 2]>,
+}
+
+impl Watch {
+    /// Looks at what became of the packets so far.
+    fn count(&mut self, aligner: &Aligner, now: i64) {
+        if aligner.is_joined(1) && self.before.is_none() {
+            let same = *self.same.get_or_insert(now);
+            if now - same > WINDOW.nanos() + LOOK {
+                self.before = Some([aligner.counts(0), aligner.counts(1)]);
+            }
+        }
+    }
+
+    fn look(&mut self, kinship: Kinship, now: i64) {
+        let relation = kinship.relation;
+        self.last = Some(kinship);
+        if self.known.is_none() && relation != Relation::Unknown {
+            self.known = Some(now);
+        }
+        let before = self.told.unwrap_or(Relation::Unknown);
+        let is_other = name(before) != name(relation);
+        if is_other {
+            self.since = now;
+        }
+        let moved =
+            place(relation).zip(place(before)).is_some_and(|(now, then)| now.abs_diff(then) > MOVED.unsigned_abs());
+        if !is_other && !moved {
+            return;
+        }
+        self.told = Some(relation);
+        if self.changes.len() == MAX_CHANGES {
+            self.left_out += 1;
+            return;
+        }
+        let (skew_ms, skew_packets, ahead_ms, _) = figures(relation);
+        let change = ChangeReport { at: seconds(now), relation: name(relation), skew_ms, skew_packets, ahead_ms };
+        self.changes.push(change);
+    }
+}
+
+/// Compares two streams: how `b` stands to `a`. `progress` is told now and then how many packets were read.
+///
+/// # Errors
+/// One of them cannot be read, or it is a capture and not one flow of it can be taken.
+pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Result<KinshipReport, AnalyseError> {
+    let mut feeds = [Feed::open(a)?, Feed::open(b)?];
+    let rate = a.measured.0.max(b.measured.0).saturating_mul(2).max(LEAST_RATE);
+    let settings =
+        Settings { feeds: 2, window: WINDOW, capacity: Settings::capacity(WINDOW, rate), merge: true, pace: false };
+    let mut aligner = Aligner::new(&settings);
+    let mut watch = Watch::default();
+    let time = match (feeds[0].is_capture(), feeds[1].is_capture()) {
+        (true, true) => "capture",
+        (false, false) => "file",
+        (true, false) | (false, true) => "mixed",
+    };
+    let (mut more, mut packets, mut looked, mut now) = (true, 0_u64, 0, 0);
+    for feed in &mut feeds {
+        more &= feed.advance()?;
+    }
+    let common = feeds[0].at.min(feeds[1].at);
+    let origins = [0, 1].map(|i| if time == "capture" { common } else { feeds[i].at });
+    aligner.follow(Some(0), Instant::ZERO, |_| {});
+    while more {
+        let next = [0, 1].map(|i| feeds[i].at.saturating_sub(origins[i]));
+        let i = usize::from(next[1] < next[0]);
+        now = next[i];
+        // what waits leaves in its turn, so that nothing waits for longer than it would live
+        while aligner.deadline() < Instant::from_nanos(now) {
+            let due = aligner.deadline();
+            leave(&mut aligner, due);
+        }
+        for bytes in &feeds[i].packets {
+            aligner.packet(i, Packet::new(bytes), Handle::default(), Instant::from_nanos(now), |_| {});
+            packets += 1;
+            if packets.is_multiple_of(4096) {
+                progress(packets);
+            }
+        }
+        leave(&mut aligner, Instant::from_nanos(now));
+        if now - looked >= LOOK {
+            looked = now;
+            watch.look(aligner.kinship(1, Instant::from_nanos(now)), now);
+            watch.count(&aligner, now);
+        }
+        more = feeds[i].advance()?;
+    }
+    watch.look(aligner.kinship(1, Instant::from_nanos(now)), now);
+    Ok(report(&aligner, watch, time, now))
+}
+
+/// All that is due goes.
+fn leave(aligner: &mut Aligner, now: Instant) {
+    while aligner.next_due(now, |_| {}).is_some() {}
+    while aligner.poll_event().is_some() {}
+}
+
+fn report(aligner: &Aligner, watch: Watch, time: &'static str, now: i64) -> KinshipReport {
+    let at = Instant::from_nanos(now);
+    let kinship = watch.last.unwrap_or_else(|| aligner.kinship(1, at));
+    let (skew_ms, skew_packets, ahead_ms, drift_ppm) = figures(kinship.relation);
+    let (evidence, forecast) = (kinship.evidence, aligner.forecast(1, at));
+    let feed = |feed: usize| {
+        let counts = aligner.counts(feed);
+        let before = watch.before.map_or(counts, |before| before[feed]);
+        FeedReport {
+            packets: counts.packets,
+            matched: counts.matched - before.matched,
+            alone: counts.alone - before.alone,
+            missing: counts.missing - before.missing,
+            late: counts.late + counts.too_late - before.late - before.too_late,
+            stray: counts.stray - before.stray,
+            damaged: counts.damaged - before.damaged,
+        }
+    };
+    KinshipReport {
+        time,
+        window_ms: WINDOW.millis(),
+        seconds: seconds(now),
+        relation: name(kinship.relation),
+        sureness: kinship.sureness,
+        skew_ms,
+        skew_packets,
+        ahead_ms,
+        drift_ppm,
+        known_s: watch.known.map(seconds),
+        since_s: watch.known.map(|_| seconds(watch.since)),
+        evidence: EvidenceReport {
+            anchors: evidence.anchors,
+            matched: evidence.matched,
+            neighbours: evidence.neighbours,
+            refused: evidence.refused,
+            last_match_s: evidence.last_match.map(Instant::seconds),
+        },
+        feeds: FeedsReport { counted: watch.before.is_some(), a: feed(0), b: feed(1) },
+        forecast: ForecastReport { lost: forecast.lost, repeated: forecast.repeated },
+        changes: watch.changes,
+        changes_left_out: watch.left_out,
+    }
+}
+
+const fn name(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Unknown => "unknown",
+        Relation::Identical { .. } => "identical",
+        Relation::OutOfWindow { .. } => "out_of_window",
+        Relation::Locked { .. } => "locked",
+        Relation::Independent => "independent",
+    }
+}
+
+/// Where one stands against the other, in nanoseconds.
+const fn place(relation: Relation) -> Option<i64> {
+    match relation {
+        Relation::Identical { skew, .. } | Relation::OutOfWindow { skew } => Some(skew),
+        Relation::Locked { ahead, .. } => Some(ahead),
+        Relation::Unknown | Relation::Independent => None,
+    }
+}
+
+/// Skew in milliseconds and packets, the lead in milliseconds, and how much more that becomes in parts per million.
+#[allow(clippy::cast_precision_loss)]
+fn figures(relation: Relation) -> (Option<f64>, Option<i64>, Option<f64>, Option<f64>) {
+    let millis = |nanos: i64| Some(nanos as f64 / 1e6);
+    match relation {
+        Relation::Identical { skew_packets, skew } => (millis(skew), Some(skew_packets), None, None),
+        Relation::OutOfWindow { skew } => (millis(skew), None, None, None),
+        // nanoseconds a second are thousandths of a part per million
+        Relation::Locked { ahead, drift } => (None, None, millis(ahead), Some(drift as f64 / 1e3)),
+        Relation::Unknown | Relation::Independent => (None, None, None, None),
+    }
+}
+
+fn seconds(nanos: i64) -> f64 {
+    Instant::from_nanos(nanos).seconds()
+}
