@@ -1,6 +1,7 @@
 //! What left, taken apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use changeover::engine::{Event, Switch, What};
 use changeover::tr101290::{Analyser, Indicator, Settings};
@@ -47,6 +48,16 @@ pub struct Clock {
     pub value: Ticks27M,
     /// discontinuity_indicator.
     pub signalled: bool,
+}
+
+/// From one unit to the next as they are presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Of 90 kHz.
+    pub ticks: i64,
+    /// The first packet of the second, and when that left.
+    pub place: usize,
+    pub at: i64,
 }
 
 /// One PMT, as it was sent.
@@ -235,13 +246,39 @@ impl Output {
         found.collect()
     }
 
-    /// From picture to picture, or from sound to sound, as they are presented: ticks of 90 kHz.
-    pub fn steps(&self, kind: Kind) -> Vec<i64> {
-        let mut pts: Vec<i64> = self.units(kind).iter().map(|unit| unit.pts).collect();
+    /// The steps from picture to picture, or from sound to sound, as they are presented, in ticks of 90 kHz.
+    pub fn steps(&self, kind: Kind) -> Vec<Step> {
+        let mut pts: Vec<(i64, usize)> = self.units(kind).iter().map(|unit| (unit.pts, unit.place)).collect();
         // those that follow the last in order of transmission may have been cut off
         pts.truncate(pts.len().saturating_sub(8));
         pts.sort_unstable();
-        pts.windows(2).map(|pair| pair[1] - pair[0]).collect()
+        pts.windows(2)
+            .map(|pair| Step { ticks: pair[1].0 - pair[0].0, place: pair[1].1, at: self.at[pair[1].1] })
+            .collect()
+    }
+
+    /// Of those the ones that are not in a range.
+    pub fn steps_outside(&self, kind: Kind, range: RangeInclusive<i64>) -> Vec<Step> {
+        self.steps(kind).into_iter().filter(|step| !range.contains(&step.ticks)).collect()
+    }
+
+    /// Where a continuity_counter does not follow: the packet, when it left, its PID, its counter and the one before.
+    pub fn discontinuities(&self) -> Vec<(usize, i64, Pid, u8, u8)> {
+        let mut last: HashMap<Pid, u8> = HashMap::new();
+        let mut found = Vec::new();
+        for (place, bytes) in self.packets.iter().enumerate() {
+            let packet = Packet::new(bytes);
+            let (pid, counter) = (packet.pid(), packet.continuity_counter());
+            if pid == Pid::NULL {
+                continue;
+            }
+            let before = last.insert(pid, counter);
+            let wanted = before.map(|before| before.wrapping_add(u8::from(packet.has_payload())) & 0x0F);
+            if wanted.is_some_and(|wanted| wanted != counter) && !packet.discontinuity_indicator() {
+                found.push((place, self.at[place], pid, counter, before.unwrap()));
+            }
+        }
+        found
     }
 
     /// Without the PES packets that do not begin or do not end.
@@ -265,6 +302,7 @@ impl Output {
 
     /// What holds for any output of a channel that does not signal steps: counters, PCRs and DTS run on, CRC_32 are right.
     pub fn is_clean(&self) -> Analyser {
+        assert_eq!(self.discontinuities(), [], "continuity counters");
         let analyser = self.analysed();
         for indicator in [
             Indicator::ContinuityCountError,
