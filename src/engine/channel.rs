@@ -7,7 +7,7 @@ use super::flow::Flow;
 use super::output::{self, Output};
 use super::packets::{Packets, packet_at};
 use super::path::Path;
-use super::setup::{ChannelSetup, MAX_INPUTS};
+use super::setup::{ChannelSetup, ClockPolicy, MAX_INPUTS};
 use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::ChannelSnapshot;
 use super::transition::{SAID, Stage};
@@ -51,6 +51,7 @@ pub(super) struct Channel {
     /// The first PCR's PID of each input, its last value, and when that came.
     pub(super) clocks: [Option<(Ticks27M, Instant)>; MAX_INPUTS],
     delay: Span,
+    pub(super) clock: ClockPolicy,
     pub(super) pending: Option<Pending>,
     pub(super) muted: bool,
     switches: u64,
@@ -72,16 +73,11 @@ impl Channel {
             said: Vec::with_capacity(SAID),
             clocks: [None; MAX_INPUTS],
             delay: setup.delay,
+            clock: setup.clock,
             pending: None,
             muted: false,
             switches: 0,
         }
-    }
-
-    /// The place of the input on air among those of the engine.
-    #[inline]
-    pub(super) fn active(&self) -> Option<usize> {
-        self.chooser.active().map(|i| self.inputs.start + i)
     }
 
     pub(super) fn input(&self, place: usize) -> InputId {
@@ -123,19 +119,10 @@ impl Channel {
         Some(output::ahead(pcr, ns.saturating_mul(27) / 1000))
     }
 
-    pub(super) fn debug(&self) -> String {
-        format!(
-            "{:?} {:?} {:?} {:?} {:?} {}",
-            self.stage,
-            self.chooser.active(),
-            self.flow.deadline(None),
-            self.output.gather.deadline(),
-            self.chooser.deadline(),
-            match &self.flow {
-                Flow::Joint(j) => j.debug(),
-                Flow::Lines(_) => String::new(),
-            }
-        )
+    /// Lets go of what an input brought too long ago to be of use.
+    #[inline]
+    pub(super) fn expire(&mut self, place: usize, now: Instant, slots: &mut Slots) {
+        self.flow.expire(place, self.chooser.active() == Some(place), now, slots);
     }
 
     /// When something leaves though nothing comes.

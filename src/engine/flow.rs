@@ -72,11 +72,12 @@ impl Flow {
         }
     }
 
-    /// Lets go of what should have left before `now`, or by then where `inclusive`, of an input that is not on air.
+    /// Lets go of what should have left by `now` of an input that is not on air, and of what is of no use any more.
     #[inline]
-    pub(super) fn expire(&mut self, place: usize, now: Instant, inclusive: bool, slots: &mut Slots) {
+    pub(super) fn expire(&mut self, place: usize, is_active: bool, now: Instant, slots: &mut Slots) {
         match self {
-            Self::Lines(lines) => lines[place].expire(now, inclusive, slots),
+            Self::Lines(_) if is_active => {}
+            Self::Lines(lines) => lines[place].expire(now, true, slots),
             Self::Joint(joint) => joint.expire(place, now, slots),
         }
     }

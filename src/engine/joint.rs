@@ -194,16 +194,6 @@ impl Joint {
         self.splicer.as_ref().map_or(due, |splicer| due.min(splicer.deadline()))
     }
 
-    pub(super) fn debug(&self) -> String {
-        format!(
-            "{:?} {:?} {:?} both {}",
-            self.decks[0].deadline(),
-            self.decks[1].deadline(),
-            self.splicer.as_ref().map(|s| s.deadline()),
-            self.both
-        )
-    }
-
     /// Packets of an input were lost before those that come next.
     pub(super) fn lost(&mut self, place: usize) {
         self.decks.iter_mut().for_each(|deck| deck.lost(place));

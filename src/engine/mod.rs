@@ -157,9 +157,7 @@ impl Engine {
         }
         self.refresh_input(i);
         let channel = &mut self.channels[c];
-        if channel.active() != Some(i) {
-            channel.flow.expire(i - channel.inputs.start, at, true, &mut self.slots);
-        }
+        channel.expire(i - channel.inputs.start, at, &mut self.slots);
         if channel.deadline() <= at {
             self.release(c, frames, at);
         } else {

@@ -3,8 +3,9 @@
 use super::channel::{Channel, Pending};
 use super::event::{Cost, Event, Kind, What};
 use super::flow::Flow;
-use super::output::Sending;
+use super::output::{Sending, ahead};
 use super::path::Path;
+use super::setup::ClockPolicy;
 use super::slots::{Frames, Slot, Slots};
 use crate::switch::Handle;
 use crate::switch::align::{Leaving, Relation};
@@ -88,7 +89,8 @@ impl Channel {
     fn cut(&mut self, to: usize, why: Option<Why>, at: Instant, slots: &mut Slots) {
         let seamless = self.flow.follow(to, at, slots);
         debug_assert!(!seamless || self.output.last_packet.is_none() || self.side == to);
-        let offset = self.output.clock(at).zip(self.clock_of(to, at)).map(|(out, own)| out.step_from(own));
+        let clock = self.output.clock(at).map(|clock| ahead(clock, self.hidden(self.offset)));
+        let offset = clock.zip(self.clock_of(to, at)).map(|(out, own)| out.step_from(own));
         self.offset = offset.unwrap_or(0).div_euclid(300) * 300;
         self.extra = 0;
         self.side = to;
@@ -219,16 +221,25 @@ impl Channel {
         }
         self.output.packet(side, handle, outline, false, to);
         if outline.has_pcr() {
-            self.tell_clock();
+            self.tell_clock(offset);
         }
     }
 
-    /// Tells the splicer of the last PCR that left.
-    fn tell_clock(&mut self) {
+    /// What times are moved by in the splicer's reckoning alone: with `clock: signal` they leave as they came.
+    const fn hidden(&self, offset: i64) -> i64 {
+        match self.clock {
+            ClockPolicy::Continue => 0,
+            ClockPolicy::Signal => offset,
+        }
+    }
+
+    /// Tells the splicer of the last PCR that left, of a side that is moved by `offset`.
+    fn tell_clock(&mut self, offset: i64) {
+        let hidden = self.hidden(offset);
         if let Some(left) = self.output.last_pcr()
             && let Some(splicer) = self.splicer()
         {
-            splicer.clock(left.pcr, left.at);
+            splicer.clock(ahead(left.pcr, hidden), left.at);
         }
     }
 
@@ -261,9 +272,10 @@ impl Channel {
         let Stage::Running { plan, mut entered, mut gap, rate } = self.stage else { return };
         for at in 0..self.said.len() {
             let out = self.said[at];
-            let of = |side: Side, old: usize| match side {
-                Side::Old => old,
-                Side::New => plan.to,
+            let (old, offset) = (self.side, self.offset);
+            let of = |side: Side| match side {
+                Side::Old => (old, offset),
+                Side::New => (plan.to, plan.offset),
             };
             if !entered && matches!(out, Out::Send { side: Side::New, .. } | Out::Pcr { side: Side::New, .. }) {
                 entered = true;
@@ -278,15 +290,18 @@ impl Channel {
                 Out::Send { handle, .. } if self.muted => to.slots.release(Slot(handle.frame)),
                 Out::Null | Out::Pcr { .. } if self.muted => {}
                 Out::Send { side, handle, outline, strip } => {
-                    self.output.packet(of(side, self.side), handle, outline, strip, to);
+                    let (side, offset) = of(side);
+                    self.output.packet(side, handle, outline, strip, to);
                     if outline.has_pcr() && !strip {
-                        self.tell_clock();
+                        self.tell_clock(offset);
                     }
                 }
                 Out::Null => self.output.null(to),
                 Out::Pcr { side, pid, value } => {
-                    self.output.pcr(Some((of(side, self.side), pid)), value, to);
-                    self.tell_clock();
+                    let (side, offset) = of(side);
+                    let value = ahead(value, -self.hidden(offset));
+                    self.output.pcr(Some((side, pid)), value, to);
+                    self.tell_clock(offset);
                 }
             }
         }
