@@ -25,9 +25,8 @@ mod stage;
 mod tape;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
-use changeover::engine::{ClockPolicy, Kind as Cut, What};
+use changeover::engine::{ClockPolicy, Kind as Cut, Switch, What};
 use changeover::switch::policy::Mode;
 use changeover::tr101290::Indicator;
 use changeover::ts::Packet;
@@ -41,8 +40,6 @@ use tape::Tape;
 
 /// A picture lasts so many ticks of 90 kHz.
 const FRAME: i64 = 3600;
-/// From picture to picture where one may be missing.
-const ONE_MISSING: RangeInclusive<i64> = FRAME - 2..=2 * FRAME + 2;
 /// The feeds of 50 switches last so many seconds.
 const LONG: u32 = 40;
 const SHORT: u32 = 12;
@@ -84,18 +81,16 @@ fn identical(rate: &str, more: &str, seed: u64) {
     let output = stage.finish();
     let told = output.switches();
     println!("{:?}", told.iter().map(|(at, switch)| (at / MS, switch.kind, switch.lost)).collect::<Vec<_>>());
-    let programme = |packets: &[[u8; 188]]| -> Vec<[u8; 188]> {
-        packets.iter().filter(|packet| Packet::new(packet).pid() != Pid::NULL).copied().collect()
+    let programme = |packets: &[[u8; 188]]| -> Vec<(usize, [u8; 188])> {
+        packets.iter().copied().enumerate().filter(|(_, packet)| Packet::new(packet).pid() != Pid::NULL).collect()
     };
     let (left, source) = (programme(&output.packets), programme(&tape.packets));
-    let first = source.iter().position(|packet| *packet == left[0]).unwrap();
-    if let Some(n) = left.iter().zip(&source[first..]).position(|(a, b)| a != b) {
-        let wanted = tape.packets.iter().position(|packet| *packet == source[first + n]).unwrap();
-        let place = output.packets.iter().position(|packet| *packet == left[n]).unwrap();
+    let first = source.iter().position(|(_, packet)| *packet == left[0].1).unwrap();
+    if let Some(((place, _), (wanted, _))) = left.iter().zip(&source[first..]).find(|((_, a), (_, b))| a != b) {
         panic!(
             "packet {wanted} of the source, of {} ms, is not what left at {} ms",
-            tape.at[wanted] / MS,
-            output.at[place] / MS
+            tape.at[*wanted] / MS,
+            output.at[*place] / MS
         );
     }
     assert!(left.len() > source.len() * 19 / 20, "{} of {}", left.len(), source.len());
@@ -177,20 +172,38 @@ fn fifty(main: Tape, backup: Tape) -> Output {
     let mut stage = Stage::new(vec![main.into(), independent(backup).into()]);
     let takes = stage.to_and_fro(50, 150 * MS, 9);
     let output = stage.finish();
-    let waits: Vec<i64> = output.switches().iter().map(|(at, switch)| (at - switch.decided.nanos()) / MS).collect();
-    println!("{takes} switches, told so many ms after they were decided: {waits:?}");
-    assert_eq!(takes, 50, "the feeds ended too early: {:?}", output.kinds());
-    assert_eq!(output.kinds(), BTreeMap::from([("independent", 50)]));
+    assert_eq!(output.kinds(), BTreeMap::from([("independent", takes)]));
     output.is_clean();
     judge::tscheck(&output);
     for (at, switch) in output.switches() {
         assert!(switch.planned, "at {at}: {switch:?}");
     }
     let pictures = runs(&output, Video);
-    assert_eq!(pictures.len(), 51, "each feed in turn, moved by one offset: {pictures:?}");
+    assert_eq!(pictures.len(), takes + 1, "each feed in turn, moved by one offset: {pictures:?}");
     assert_eq!(runs(&output, Audio), pictures, "sound goes with the pictures");
-    assert_eq!(output.steps_outside(Video, ONE_MISSING), [], "a hole in the pictures");
     output
+}
+
+/// At most so many pictures are missing at each switch: none but one that the two time lines make, and the leading pictures of
+/// an open group.
+fn misses_at_most(output: &Output, pictures: i64) {
+    no_hole(output, pictures);
+    let waits: Vec<i64> = output.switches().iter().map(|(at, switch)| (at - switch.decided.nanos()) / MS).collect();
+    assert_eq!(
+        waits.len(),
+        50,
+        "the feeds ended too early, switches were told so many ms after they were decided: {waits:?}"
+    );
+}
+
+fn no_hole(output: &Output, pictures: i64) {
+    let longer = output.steps_outside(Video, FRAME - 2..=(1 + pictures) * FRAME + 2);
+    assert!(longer.is_empty(), "{longer:?}, {:?}", near(output, longer[0].at));
+}
+
+/// The switch that was told last before a time, or next after it.
+fn near(output: &Output, at: i64) -> Option<(i64, Switch)> {
+    output.switches().into_iter().min_by_key(|(told, _)| (told - at).abs())
 }
 
 /// The same with two feeds of one rate, whose PCRs stay on the line.
@@ -216,6 +229,7 @@ fn h264_and_aac_go_over_fifty_times() {
     keeps_its_map(&output);
     judge::ffmpeg(&output);
     judge::gstreamer(&output, "h264", "aac");
+    misses_at_most(&output, 1);
 }
 
 #[test]
@@ -224,6 +238,7 @@ fn h264_and_aac_of_variable_rate_go_over_fifty_times() {
     keeps_its_map(&output);
     judge::ffmpeg(&output);
     judge::gstreamer(&output, "h264", "aac");
+    misses_at_most(&output, 1);
 }
 
 #[test]
@@ -233,6 +248,7 @@ fn mpeg_2_and_mp2_go_over_fifty_times() {
     keeps_its_map(&output);
     judge::ffmpeg(&output);
     judge::gstreamer(&output, "mpeg2", "mp2");
+    misses_at_most(&output, 2);
 }
 
 #[test]
@@ -242,12 +258,13 @@ fn hevc_and_ac_3_go_over_fifty_times() {
     keeps_its_map(&output);
     judge::ffmpeg(&output);
     judge::gstreamer(&output, "hevc", "ac3");
+    misses_at_most(&output, 2);
 }
 
 /// The PMT says with a new version_number what the PIDs, which stay, now carry: `types` are the stream_types of each feed.
 fn changes_its_map(output: &Output, types: [[u8; 2]; 2]) {
     let maps = output.maps();
-    assert_eq!(maps.len(), 51, "{maps:?}");
+    assert_eq!(maps.len(), output.switches().len() + 1, "{maps:?}");
     for (n, map) in maps.iter().enumerate() {
         let (found, pids): (Vec<u8>, Vec<u16>) = map.streams.iter().copied().unzip();
         assert_eq!(found, types[n % 2], "{map:?}");
@@ -261,6 +278,7 @@ fn h264_and_mpeg_2_go_over_fifty_times() {
     let backup = movie(LONG, &mpeg2(10), "mp2", &format!("{CONSTANT} {ELSEWHERE}"));
     let output = fifty_constant(movie(LONG, &h264(12), "aac", CONSTANT), backup);
     changes_its_map(&output, [[0x1B, 0x0F], [0x02, 0x03]]);
+    misses_at_most(&output, 2);
 }
 
 #[test]
@@ -268,6 +286,7 @@ fn h264_and_hevc_go_over_fifty_times() {
     let backup = movie(LONG, &hevc(10), "ac3", &format!("{CONSTANT} {ELSEWHERE}"));
     let output = fifty_constant(movie(LONG, &h264(12), "aac", CONSTANT), backup);
     changes_its_map(&output, [[0x1B, 0x0F], [0x24, 0x81]]);
+    misses_at_most(&output, 2);
 }
 
 #[test]
@@ -325,8 +344,8 @@ fn clocks_wrap_at_the_cut() {
             output.switches()
         );
         assert_eq!(runs(&output, Audio), runs(&output, Video));
-        assert_eq!(output.steps_outside(Video, ONE_MISSING), [], "the clock of feed {which} wraps at {wrap}");
         judge::ffmpeg(&output);
+        no_hole(&output, 1);
     }
 }
 
