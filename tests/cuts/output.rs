@@ -103,15 +103,16 @@ pub fn clocks(packets: &[Bytes], pid: Pid) -> Vec<Clock> {
     packets.iter().enumerate().filter_map(of).collect()
 }
 
-/// By how many nanoseconds a PCR lies off the line through its neighbours, at most: for constant rates.
-pub fn off_line(clocks: &[Clock]) -> i64 {
+/// By how many nanoseconds each PCR but the first and the last lies off the line through its neighbours, and the number of its
+/// packet: for constant rates.
+pub fn off_line(clocks: &[Clock]) -> Vec<(i64, usize)> {
     let off = |three: &[Clock]| {
         let [a, b, c] = three else { unreachable!() };
         let (whole, part) = ((c.place - a.place) as f64, (b.place - a.place) as f64);
         let (steps, step) = (c.value.step_from(a.value) as f64, b.value.step_from(a.value) as f64);
-        ((steps * part / whole - step).abs() * 1000.0 / 27.0) as i64
+        (((steps * part / whole - step).abs() * 1000.0 / 27.0) as i64, b.place)
     };
-    clocks.windows(3).map(off).max().unwrap_or(0)
+    clocks.windows(3).map(off).collect()
 }
 
 /// The sections of a PID, and the number of the packet in which each ends.
@@ -249,9 +250,9 @@ impl Output {
     /// The steps from picture to picture, or from sound to sound, as they are presented, in ticks of 90 kHz.
     pub fn steps(&self, kind: Kind) -> Vec<Step> {
         let mut pts: Vec<(i64, usize)> = self.units(kind).iter().map(|unit| (unit.pts, unit.place)).collect();
-        // those that follow the last in order of transmission may have been cut off
-        pts.truncate(pts.len().saturating_sub(8));
         pts.sort_unstable();
+        // of the last ones some that are presented before did not come any more
+        pts.truncate(pts.len().saturating_sub(8));
         pts.windows(2)
             .map(|pair| Step { ticks: pair[1].0 - pair[0].0, place: pair[1].1, at: self.at[pair[1].1] })
             .collect()
