@@ -231,9 +231,7 @@ channels:
     assert_eq!(
         problems(text),
         "13:18: warning: `standby: warm` is not in this version: the input is received and analysed all the time, as \
-         with `hot`\n\
-         24:13: warning: `hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
-         `silent`"
+         with `hot`"
     );
     assert!(Plan::parse(text).unwrap().1.iter().all(|p| p.severity == Severity::Warning));
     for mode in ["merge", "splice", "cut"] {
@@ -246,5 +244,5 @@ channels:
         "11:14: error: this version does not receive or send SRT: use udp:// or rtp://, with an SRT gateway in front \
          where there must be one\n12:26: error: `passphrase_file` is for SRT, which is not available in this version"
     ), "{said}");
-    assert!(said.contains("warning: `hole: carrier`"), "{said}");
+    assert!(said.contains("warning: `standby: warm`"), "{said}");
 }

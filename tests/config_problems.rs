@@ -99,21 +99,33 @@ fn each_wrong_value_is_said_in_its_place() {
         ),
         (
             "",
-            "switch: {on_loss: {action: null}}",
+            "switch: {on_loss: {action: slate}}",
             "",
-            "6:32: error: `action: null` is not available in this version: `stay` and `mute` are".into(),
+            "6:32: error: `action: slate` wants a clip: `slate: /path/to/file.ts`".into(),
         ),
         (
             "",
-            "switch: {on_loss: {action: slate}}",
+            "switch: {on_loss: {action: slate, slate: a.ts}}",
             "",
-            "6:32: error: `action: slate` is not available in this version: `stay` and `mute` are".into(),
+            "6:46: error: `slate`: a.ts does not begin with `/`: a clip is named by its whole path".into(),
+        ),
+        (
+            "",
+            "switch: {on_loss: {action: slate, slate: /dev/null}}",
+            "",
+            "6:46: error: `slate`: /dev/null is not a file".into(),
+        ),
+        (
+            "",
+            "switch: {on_loss: {action: null, slate: /proc/version}}",
+            "",
+            "6:45: error: `slate`: /proc/version: not a transport stream: 0x47 recurs neither every 188, 192 nor 204 bytes from its beginning\n6:45: warning: `slate` has no effect without `action: slate`".into(),
         ),
         (
             "",
             "switch: {on_loss: {action: stop}}",
             "",
-            "6:32: error: `action`: unknown value `stop` (stay, mute, null, slate)".into(),
+            "6:32: error: `action`: unknown value `stop` (stay, null, mute, slate)".into(),
         ),
         (
             "",
@@ -372,8 +384,6 @@ channels:
          6:14: error: `239.1.1.1` has no port: write it as ADDRESS:PORT\n\
          7:19: error: `priority`: `1e9` is not a whole number: -1000000…1000000\n\
          8:21: error: `delay`: `100` has no unit: write it with ms, s or m, as in 200ms, 5s or 2m\n\
-         8:33: warning: `clock: continue` is not in this version: at a cut PCRs are not restamped, and the step is \
-         signalled by discontinuity_indicator, as with `signal`\n\
          8:43: error: unknown key `dwel`: did you mean `dwell`? (mode, order, failback, dwell, max_per_minute, delay, \
          clock, pace, hole, entry, on_loss)\n\
          10:9: error: this output has no `url`, as in rtp://239.1.1.1:5004"

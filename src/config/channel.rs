@@ -1,14 +1,18 @@
 //! One channel, and its rules for switching.
 
+use std::fs;
+use std::path::Path;
+
 use super::ends::{self, Inherited, Input, Output};
 use super::limits;
 use super::plan::{ChannelPlan, InputPlan, OutputPlan};
 use super::problem::{Place, Report};
 use super::table::{Table, choice, plain_name};
 use super::yaml::{Data, Node};
-use crate::engine::{ChannelSetup, ClockPolicy, Entry, GatherSetup, InputSetup, MAX_INPUTS, Pace};
+use crate::engine::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace};
 use crate::health::Limits;
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
+use crate::switch::slate::{self, Clip};
 use crate::tr101290;
 use crate::units::Span;
 
@@ -44,8 +48,8 @@ impl Channel {
         let (inputs, setups): (Vec<InputPlan>, Vec<InputSetup>) =
             self.inputs.into_iter().map(|input| (input.plan, input.setup)).unzip();
         let outputs: Vec<OutputPlan> = self.outputs.into_iter().map(|output| output.plan).collect();
-        let Rules { mode, delay, pace, clock, entry, policy } = self.rules;
-        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, clock, entry, gather };
+        let Rules { mode, delay, pace, clock, entry, hole, slate, policy } = self.rules;
+        let setup = ChannelSetup { inputs: setups, policy, delay, mode, pace, clock, entry, hole, slate, gather };
         Some(ChannelPlan { name, inputs, outputs, setup })
     }
 }
@@ -57,13 +61,14 @@ pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
     if table.node("name").is_none() {
         report.error(table.place(), "this channel has no `name`");
     }
+    let inputs = table.list("inputs", report);
     let rules = switch(&table.table("switch", &SWITCH_KEYS, report), report);
     let inherited = Inherited {
         delay: rules.delay,
+        slack: rules.slack(inputs.len()),
         limits: limits::health(&table, Limits::default(), report),
         analyser: limits::analysis(&table, tr101290::Settings::default(), report),
     };
-    let inputs = table.list("inputs", report);
     let outputs = table.list("outputs", report);
     let ends = [("inputs", "input", inputs), ("outputs", "output", outputs)];
     for (key, one, list) in ends {
@@ -100,12 +105,31 @@ fn datagram(table: &Table<'_>, report: &mut Report) -> GatherSetup {
     }
 }
 
+/// How much longer than due the packets of an input that is spliced in may leave, at the rates that room is made for: half of the
+/// most, since each input has room for two of its delays.
+const SLACK: Span = Span::from_millis(500);
+/// The same where an emergency cut enters at the last random access point.
+const SLACK_CACHED: Span = Span::from_millis(1500);
+
+impl Rules {
+    fn slack(&self, inputs: usize) -> Span {
+        match (self.mode, self.entry) {
+            (Mode::Cut, _) => Span::ZERO,
+            (Mode::Auto | Mode::Merge | Mode::Splice, _) if inputs < 2 => Span::ZERO,
+            (Mode::Auto | Mode::Merge | Mode::Splice, Entry::Next) => SLACK,
+            (Mode::Auto | Mode::Merge | Mode::Splice, Entry::Cached) => SLACK_CACHED,
+        }
+    }
+}
+
 struct Rules {
     mode: Mode,
     delay: Span,
     pace: Pace,
     clock: ClockPolicy,
     entry: Entry,
+    hole: Hole,
+    slate: Option<Box<Clip>>,
     policy: Settings,
 }
 
@@ -114,15 +138,17 @@ fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
     let modes = [("auto", Mode::Auto), ("merge", Mode::Merge), ("splice", Mode::Splice), ("cut", Mode::Cut)];
     let paces = [("pcr", Pace::Pcr), ("arrival", Pace::Arrival)];
     let clocks = [("continue", ClockPolicy::Continue), ("signal", ClockPolicy::Signal)];
+    let holes = [("carrier", Hole::Carrier), ("silent", Hole::Silent)];
     let entries = [("next", Entry::Next), ("cached", Entry::Cached)];
     let orders = [("priority", Order::Priority), ("random", Order::Random)];
-    not_yet(table, report);
-    let (on_loss, on_loss_after) = on_loss(table, &default, report);
+    let (on_loss, on_loss_after, slate) = on_loss(table, &default, report);
     Rules {
         mode: table.choice("mode", &modes, report).map_or(Mode::Auto, |(mode, _)| mode),
         delay: table.span("delay", DELAYS, report).unwrap_or(DEFAULT_DELAY),
         pace: table.choice("pace", &paces, report).map_or(Pace::Pcr, |(pace, _)| pace),
         clock: table.choice("clock", &clocks, report).map_or(ClockPolicy::Continue, |(clock, _)| clock),
+        hole: table.choice("hole", &holes, report).map_or(Hole::Carrier, |(hole, _)| hole),
+        slate,
         entry: table.choice("entry", &entries, report).map_or(Entry::Next, |(entry, _)| entry),
         policy: Settings {
             order: table.choice("order", &orders, report).map_or(default.order, |(order, _)| order),
@@ -132,18 +158,6 @@ fn switch(table: &Table<'_>, report: &mut Report) -> Rules {
             on_loss,
             on_loss_after,
         },
-    }
-}
-
-/// Says what is done in place of what this version cannot do yet.
-fn not_yet(table: &Table<'_>, report: &mut Report) {
-    const HOLE: &str = "`hole: carrier` is not in this version: nothing is sent while no input delivers, as with \
-                        `silent`";
-    let settings = [("hole", [("carrier", Some(HOLE)), ("silent", None)])];
-    for (key, choices) in settings {
-        if let Some((Some(message), place)) = table.choice(key, &choices, report) {
-            report.warning(place, message);
-        }
     }
 }
 
@@ -175,40 +189,61 @@ fn failback(table: &Table<'_>, default: Failback, report: &mut Report) -> Failba
 }
 
 /// `on_loss: mute`, or a mapping.
-fn on_loss(table: &Table<'_>, default: &Settings, report: &mut Report) -> (LossAction, Span) {
+fn on_loss(table: &Table<'_>, default: &Settings, report: &mut Report) -> (LossAction, Span, Option<Box<Clip>>) {
     let (action, after) = (default.on_loss, default.on_loss_after);
-    let Some(node) = table.node("on_loss") else { return (action, after) };
+    let Some(node) = table.node("on_loss") else { return (action, after, None) };
     if matches!(node.data, Data::Scalar(_)) {
-        return (loss_action(node, report).unwrap_or(action), after);
+        let action = loss_action(node, report).unwrap_or(action);
+        if action == LossAction::Slate {
+            report.error(node.place, SLATE_WANTED);
+        }
+        return (action, after, None);
     }
     let table = table.table("on_loss", &["action", "after", "slate"], report);
-    if let Some(node) = table.node("slate") {
-        report.error(node.place, format!("`slate` {NOT_AVAILABLE}"));
+    let action = table.node("action").and_then(|node| loss_action(node, report)).unwrap_or(action);
+    let slate = table.value("slate", clip, report);
+    match (table.node("slate"), action == LossAction::Slate) {
+        (None, true) => report.error(table.at("action"), SLATE_WANTED),
+        (Some(node), false) => report.warning(node.place, "`slate` has no effect without `action: slate`"),
+        (Some(_), true) | (None, false) => {}
     }
-    (
-        table.node("action").and_then(|node| loss_action(node, report)).unwrap_or(action),
-        table.span("after", WAITS, report).unwrap_or(after),
-    )
+    let slate = slate.filter(|_| action == LossAction::Slate);
+    (action, table.span("after", WAITS, report).unwrap_or(after), slate)
 }
 
-const NOT_AVAILABLE: &str = "is not available in this version: `stay` and `mute` are";
+const SLATE_WANTED: &str = "`action: slate` wants a clip: `slate: /path/to/file.ts`";
+
+/// Reads the clip of a path.
+fn clip(path: &str) -> Result<Box<Clip>, String> {
+    let path = Path::new(path);
+    let name = path.display();
+    if !path.is_absolute() {
+        return Err(format!("{name} does not begin with `/`: a clip is named by its whole path"));
+    }
+    let about = fs::metadata(path).map_err(|error| format!("{name}: {error}"))?;
+    if !about.is_file() {
+        return Err(format!("{name} is not a file"));
+    }
+    if about.len() > slate::MAX_SIZE as u64 {
+        return Err(format!("{name} has {} bytes: at most {} can be played", about.len(), slate::MAX_SIZE));
+    }
+    let bytes = fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+    Clip::new(&bytes).map(Box::new).map_err(|error| format!("{name}: {error}"))
+}
 
 fn loss_action(node: &Node, report: &mut Report) -> Option<LossAction> {
-    let actions = [("stay", Some(LossAction::Stay)), ("mute", Some(LossAction::Mute)), ("null", None), ("slate", None)];
+    let all = [LossAction::Stay, LossAction::Null, LossAction::Mute, LossAction::Slate];
     let text = match &node.data {
         // In YAML, `null` is the name of nothing.
         Data::Null => "null",
         Data::Scalar(text) => text,
         Data::List(_) | Data::Map(_) => {
-            report.error(node.place, format!("`action` is one of stay and mute, and this is {}", node.data.kind()));
+            let kind = node.data.kind();
+            report.error(node.place, format!("`action` is one of stay, null, mute and slate, and this is {kind}"));
             return None;
         }
     };
-    let action = choice(text, node.place, "action", &actions, report)?;
-    if action.is_none() {
-        report.error(node.place, format!("`action: {text}` {NOT_AVAILABLE}"));
-    }
-    action
+    choice(text, node.place, "action", &all.map(|action| (action.name(), action)), report)
 }
 
 /// FNV-1a of 32 bits: an SSRC that stays the same from start to start, and differs between channels.

@@ -39,7 +39,7 @@ const RATES: (BitRate, BitRate) = (BitRate(10_000), BitRate(10_000_000_000));
 const PRIORITIES: (i32, i32) = (-1_000_000, 1_000_000);
 
 const DEFAULT_BUFFER: usize = 8 << 20;
-const DEFAULT_RATE: BitRate = BitRate(100_000_000);
+const DEFAULT_RATE: BitRate = BitRate(50_000_000);
 const DEFAULT_TTL: u8 = 16;
 
 /// Seven TS packets, which is what a datagram usually has.
@@ -48,6 +48,8 @@ const DATAGRAM_BITS: u128 = 7 * 188 * 8;
 /// What an input has from its channel.
 pub(super) struct Inherited {
     pub(super) delay: Span,
+    /// How much longer a packet may wait where inputs are spliced.
+    pub(super) slack: Span,
     pub(super) limits: Limits,
     pub(super) analyser: tr101290::Settings,
 }
@@ -95,7 +97,8 @@ pub(super) fn input(
     }
     let reorder = table.span("reorder", REORDER, report).unwrap_or(Span::from_millis(20));
     let rate = table.value("max_bit_rate", bit_rate, report);
-    let capacity = capacity(rate.unwrap_or(DEFAULT_RATE), from.delay, reorder);
+    let capacity =
+        capacity(rate.unwrap_or(DEFAULT_RATE), Span::from_nanos(from.delay.nanos() + from.slack.nanos()), reorder);
     if capacity == MOST_DATAGRAMS {
         let place = table.at("max_bit_rate");
         report.warning(

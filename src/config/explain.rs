@@ -85,6 +85,8 @@ fn write_policy(out: &mut String, policy: &Settings) -> fmt::Result {
     let action = match policy.on_loss {
         LossAction::Stay => "the least bad stays on air",
         LossAction::Mute => "the output stops",
+        LossAction::Null => "null packets, the clock and the tables go on",
+        LossAction::Slate => "the slate is played",
     };
     writeln!(out, "  on loss   {action}, once no input was healthy for {}", policy.on_loss_after)
 }

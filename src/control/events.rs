@@ -42,7 +42,7 @@ fn json(names: &Names, base: TimeBase, event: &Event) -> String {
 /// How much `event` matters.
 pub fn weight(event: &Event) -> Weight {
     match event.what {
-        What::Muted => Weight::Worst,
+        What::Muted | What::Replaced { .. } => Weight::Worst,
         What::Raised { .. } => Weight::Bad,
         What::Switch(Switch { reason, .. }) => match reason {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
@@ -53,6 +53,7 @@ pub fn weight(event: &Event) -> Weight {
         | What::Cleared { .. }
         | What::ClockStep { .. }
         | What::Unmuted
+        | What::Restored
         | What::Set { .. } => Weight::Good,
     }
 }
@@ -75,7 +76,8 @@ pub fn words(names: &Names, event: &Event) -> String {
             format!("{}: the PCR of PID {pid} stepped by {sign}{step:.1} ms, which was signalled", of(input))
         }
         What::Muted => format!("{channel}: the output is stopped, no input is healthy"),
-        What::Unmuted => format!("{channel}: the output goes on"),
+        What::Unmuted | What::Restored => format!("{channel}: the output goes on"),
+        What::Replaced { by } => format!("{channel}: no input is healthy, the output is {}", by.name()),
         What::Set { input, setting } => {
             let setting = match setting {
                 Setting::Held => "held: the channel stays on it".to_owned(),

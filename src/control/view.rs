@@ -13,6 +13,7 @@ use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::replay::journal::rfc3339;
 use crate::replay::kinship::KinshipView;
 use crate::switch::align;
+use crate::switch::policy::LossAction;
 use crate::tr101290::Indicator;
 use crate::units::{InputId, Instant};
 
@@ -43,6 +44,8 @@ pub struct ChannelView {
     pub held: Option<String>,
     /// Whether the output is stopped because no input is healthy.
     pub muted: bool,
+    /// What is sent in place of an input because none is healthy: `null` or `slate`; null otherwise.
+    pub replaced_by: Option<&'static str>,
     /// Switches since the start.
     pub switches: u64,
     /// TS packets put out.
@@ -218,8 +221,18 @@ impl ChannelView {
     /// A channel, from a snapshot of its shard.
     pub fn of(channel: &Channel, snapshot: &PlaneSnapshot) -> Self {
         let state = snapshot.engine.channels.get(channel.id.index()).copied().unwrap_or_default();
-        let ChannelSnapshot { active, taken, held, muted, switches, packets, datagrams, unsynchronised, last_packet } =
-            state;
+        let ChannelSnapshot {
+            active,
+            taken,
+            held,
+            muted,
+            loss,
+            switches,
+            packets,
+            datagrams,
+            unsynchronised,
+            last_packet,
+        } = state;
         let name_of = |input: Option<InputId>| input.and_then(|id| channel.input(id)).map(|input| input.name.clone());
         let sockets = snapshot.outputs.get(channel.id.index()).map_or(&[][..], Vec::as_slice);
         Self {
@@ -228,6 +241,7 @@ impl ChannelView {
             taken: name_of(taken),
             held: name_of(held),
             muted,
+            replaced_by: loss.filter(|_| !muted).map(LossAction::name),
             switches,
             packets,
             datagrams,

@@ -309,7 +309,13 @@ impl Play {
                 let text = format!("kinship   {} is {}", name(input.index()), kinship.relation.name());
                 Some(screen::happening(at, &text))
             }
-            What::Arrived { .. } | What::ClockStep { .. } | What::Muted | What::Unmuted | What::Set { .. } => None,
+            What::Arrived { .. }
+            | What::ClockStep { .. }
+            | What::Muted
+            | What::Unmuted
+            | What::Replaced { .. }
+            | What::Restored
+            | What::Set { .. } => None,
         }
     }
 

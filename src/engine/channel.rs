@@ -12,7 +12,7 @@ use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::ChannelSnapshot;
 use super::transition::{SAID, Stage};
 use crate::health::{Change, Criterion, CriterionSet};
-use crate::switch::policy::{Candidate, Chooser, Why};
+use crate::switch::policy::{Candidate, Chooser, LossAction, Why};
 use crate::switch::splice::{self, Out};
 use crate::tr101290::Analyser;
 use crate::ts::Packet;
@@ -53,17 +53,25 @@ pub(super) struct Channel {
     delay: Span,
     pub(super) clock: ClockPolicy,
     pub(super) pending: Option<Pending>,
-    pub(super) muted: bool,
+    /// What is sent in place of an input.
+    pub(super) loss: Option<LossAction>,
     switches: u64,
 }
 
 impl Channel {
     pub(super) fn new(setup: &ChannelSetup, id: ChannelId, inputs: Range<usize>, now: Instant) -> Self {
+        let mut output = Output::new(setup, id, inputs.start);
+        let mut flow = Flow::new(setup);
+        if let (Some(slate), Flow::Joint(joint)) = (&mut output.slate, &mut flow)
+            && let Some(splicer) = joint.splicer.as_deref_mut()
+        {
+            slate.introduce(splicer);
+        }
         Self {
             id,
             chooser: Chooser::new(&setup.policy, u64::from(setup.gather.ssrc), now),
-            flow: Flow::new(setup),
-            output: Output::new(setup, id, inputs.start),
+            flow,
+            output,
             inputs,
             side: 0,
             offset: 0,
@@ -75,7 +83,7 @@ impl Channel {
             delay: setup.delay,
             clock: setup.clock,
             pending: None,
-            muted: false,
+            loss: None,
             switches: 0,
         }
     }
@@ -128,7 +136,7 @@ impl Channel {
     /// When something leaves though nothing comes.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        self.output.gather.deadline().min(self.flow.deadline(self.chooser.active()))
+        self.output.deadline().min(self.flow.deadline(self.chooser.active()))
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it.
@@ -163,14 +171,9 @@ impl Channel {
         if let Some(decision) = decision {
             self.begin(decision, before, at, paths, slots);
         }
-        let muted = self.chooser.is_muted(at);
-        if muted != self.muted {
-            self.muted = muted;
-            // what was not sent is no loss to be shown in the counters
-            if !matches!(self.stage, Stage::Running { .. }) {
-                self.output.go_on(self.side, self.offset);
-            }
-            self.event(at, if muted { What::Muted } else { What::Unmuted }, events);
+        let loss = self.chooser.loss(at);
+        if loss != self.loss {
+            self.change_loss(loss, at, paths, slots, events);
         }
     }
 
@@ -231,7 +234,8 @@ impl Channel {
             active: self.chooser.active().map(|i| self.input(i)),
             taken: self.chooser.taken().map(|i| self.input(i)),
             held: self.chooser.held().map(|i| self.input(i)),
-            muted: self.muted,
+            muted: self.loss == Some(LossAction::Mute),
+            loss: self.loss,
             switches: self.switches,
             packets: self.output.packets,
             datagrams: self.output.gather.datagrams(),

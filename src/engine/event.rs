@@ -3,6 +3,7 @@
 use super::setup::MAX_INPUTS;
 use crate::health::Criterion;
 use crate::switch::align::Kinship;
+use crate::switch::policy::LossAction;
 pub use crate::switch::policy::Why as Reason;
 use crate::switch::splice::{self, Why};
 use crate::units::{ChannelId, InputId, Instant, Pid, Span};
@@ -64,6 +65,13 @@ pub enum What {
     Muted,
     /// The output goes on.
     Unmuted,
+    /// No input is healthy, and the output is something else.
+    Replaced {
+        /// By what.
+        by: LossAction,
+    },
+    /// The output is an input's again, or will be as soon as that can be entered.
+    Restored,
     /// A person set or ended a hold, or made an input available or not.
     Set {
         /// Which input.

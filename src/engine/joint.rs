@@ -75,7 +75,8 @@ impl Joint {
         let keep = Span::from_nanos(setup.delay.nanos() + 2 * GRACE.nanos() + cached.nanos());
         let splicer = || {
             let window = setup.delay;
-            Box::new(Splicer::new(&splice::Settings { feeds, window, entry: setup.entry, capacity }))
+            let slates = usize::from(setup.slate.is_some());
+            Box::new(Splicer::new(&splice::Settings { feeds: feeds + slates, window, entry: setup.entry, capacity }))
         };
         Self {
             decks: [Aligner::new(&settings), Aligner::new(&other)],
@@ -228,6 +229,11 @@ impl Joint {
     /// From now on the output is that of an input. True if it goes on with exactly the next packet.
     pub(super) fn follow(&mut self, to: usize, now: Instant, slots: &mut Slots) -> bool {
         self.decks().0.follow(Some(to), now, |h| release(slots, h))
+    }
+
+    /// Nothing is sent of any input: all are kept, so that one can be entered.
+    pub(super) fn rest(&mut self, now: Instant, slots: &mut Slots) {
+        self.decks().0.follow(None, now, |h| release(slots, h));
     }
 
     /// Begins the other deck with what is there of the input that is taken. False where its first packet is not.

@@ -19,13 +19,14 @@ mod past;
 mod path;
 mod room;
 mod setup;
+mod slate;
 mod slots;
 mod snapshot;
 mod transition;
 
 pub use event::{Command, Cost, Event, InputState, Kind, Reason, Setting, Switch, What};
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
-pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, InputSetup, MAX_INPUTS, Pace, Setup};
+pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 
@@ -209,11 +210,7 @@ impl Engine {
                 let c = self.channel_due.first();
                 self.fire_channel(c, frames, at);
                 if self.channel_due.due(c) <= due && self.outbox.has_room() {
-                    debug_assert!(
-                        false,
-                        "the channel {c} met its deadline and has it still: {}",
-                        self.channels[c].debug()
-                    );
+                    debug_assert!(false, "the channel {c} met its deadline and has it still");
                     self.channel_due.set(c, at + STUCK);
                 }
             } else {

@@ -4,8 +4,11 @@ use super::event::{Event, What};
 use super::gather::Gather;
 use super::outbox::Outbox;
 use super::room::{Arena, Room};
-use super::setup::ChannelSetup;
+use super::setup::{ChannelSetup, Hole};
+use super::slate::Slate;
 use super::slots::{Frames, Slot, Slots};
+use crate::switch::carrier::{Carrier, Filler};
+use crate::switch::policy::LossAction;
 use crate::switch::remux::{self, Pcr, Remux, Sent};
 use crate::switch::{Handle, Store};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
@@ -55,6 +58,12 @@ pub(super) struct Output {
     joins: Option<(usize, i64, Option<BitRate>)>,
     /// By how much more the PCRs of each side are moved.
     nudge: i64,
+    carrier: Carrier,
+    /// What is sent now is a filler.
+    filling: bool,
+    /// Holes are filled though no loss action asks for it.
+    fills: bool,
+    pub(super) slate: Option<Box<Slate>>,
     pub(super) packets: u64,
     pub(super) unsynchronised: u64,
     pub(super) last_packet: Option<Instant>,
@@ -62,10 +71,20 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(setup: &ChannelSetup, id: ChannelId, first: usize) -> Self {
+        let feeds = setup.inputs.len();
+        let mut remux = Remux::new(&remux::Settings { feeds: feeds + 1, clock: setup.clock });
+        let slate = setup.slate.as_deref().map(|clip| Box::new(Slate::new(clip, feeds, &mut remux)));
+        let fills = setup.hole == Hole::Carrier;
+        let mut carrier = Carrier::new();
+        carrier.enable(fills);
         Self {
             id,
             first,
-            remux: Remux::new(&remux::Settings { feeds: setup.inputs.len(), clock: setup.clock }),
+            carrier,
+            filling: false,
+            fills,
+            slate,
+            remux,
             gather: Gather::new(&setup.gather, id),
             room: Room::default(),
             made: Vec::with_capacity(MADE_AT_ONCE),
@@ -120,7 +139,7 @@ impl Output {
             self.unsynchronised += 1;
             to.slots.release(Slot(handle.frame));
         } else if !strip && self.remux.passes(side, outline) {
-            self.put(handle, to);
+            self.put(handle, None, to);
         } else {
             self.rewrite(side, handle, outline, strip, to);
         }
@@ -154,13 +173,11 @@ impl Output {
         let sent = self.remux.packet(side, handle, outline, pcr, &mut arena, &mut |handle, outline| {
             made.push((handle, outline));
         });
+        let pcr = if outline.has_pcr() && !strip { self.note_pcr(before, to.now) } else { None };
         self.put_made(to);
         match sent {
-            Sent::Packet => self.put(handle, to),
+            Sent::Packet => self.put(handle, pcr, to),
             Sent::Nothing => to.slots.release(Slot(handle.frame)),
-        }
-        if outline.has_pcr() && !strip {
-            self.note_pcr(before, to.now);
         }
         while let Some(step) = self.remux.poll_step() {
             let what = What::ClockStep { input: self.input(side), pid: step.pid, ticks: step.ticks };
@@ -168,20 +185,21 @@ impl Output {
         }
     }
 
-    fn note_pcr(&mut self, packets: u64, at: Instant) {
-        let pcr = self.remux.pcr_pids().next().and_then(|pid| self.remux.last_pcr(pid));
-        if let Some(pcr) = pcr
-            && self.last.is_none_or(|last| last.pcr != pcr)
-        {
-            self.last = Some(Left { pcr, at, packets });
+    /// Takes note of the first program's PCR, where it is another than the last.
+    fn note_pcr(&mut self, packets: u64, at: Instant) -> Option<Ticks27M> {
+        let pcr = self.remux.pcr_pids().next().and_then(|pid| self.remux.last_pcr(pid))?;
+        if self.last.is_some_and(|last| last.pcr == pcr) {
+            return None;
         }
+        self.last = Some(Left { pcr, at, packets });
+        Some(pcr)
     }
 
     /// A null packet.
     pub(super) fn null<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
         let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         if let Some(handle) = self.remux.null(&mut arena) {
-            self.put(handle, to);
+            self.put(handle, None, to);
         }
     }
 
@@ -193,8 +211,8 @@ impl Output {
         let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         let before = self.packets;
         if let Some(handle) = self.remux.pcr_only(pid, pcr, &mut arena) {
-            self.put(handle, to);
-            self.note_pcr(before, to.now);
+            let pcr = self.note_pcr(before, to.now);
+            self.put(handle, pcr, to);
         }
     }
 
@@ -206,16 +224,87 @@ impl Output {
         self.put_made(to);
     }
 
+    /// What is done in place of sending an input: `None` where inputs are sent.
+    pub(super) fn on_loss(&mut self, action: Option<LossAction>, now: Instant) {
+        let fills = match action {
+            Some(LossAction::Mute) => false,
+            Some(LossAction::Null) => true,
+            Some(LossAction::Stay | LossAction::Slate) | None => self.fills,
+        };
+        self.carrier.enable(fills);
+        match action {
+            Some(LossAction::Null) => self.carrier.begin_now(now),
+            Some(LossAction::Slate) => {
+                let clock = self.clock(now);
+                if let Some(slate) = &mut self.slate {
+                    let offset = clock.zip(slate.first_pcr()).map_or(0, |(out, own)| out.step_from(own));
+                    slate.start(offset.div_euclid(300) * 300, now);
+                }
+            }
+            Some(LossAction::Stay | LossAction::Mute) | None => {}
+        }
+    }
+
+    /// An input is sent again.
+    pub(super) fn stop_slate(&mut self) {
+        if let Some(slate) = &mut self.slate {
+            slate.stop();
+        }
+    }
+
+    /// When a filler or a packet of the clip is due.
+    #[inline]
+    pub(super) fn deadline(&self) -> Instant {
+        let slate = self.slate.as_ref().map_or(Instant::NEVER, |slate| slate.deadline());
+        self.gather.deadline().min(self.carrier.deadline()).min(slate)
+    }
+
+    /// Sends what of the clip is due, and then what keeps the carrier.
+    pub(super) fn fill<F: Frames>(
+        &mut self,
+        to: &mut Sending<'_, F>,
+        mut sent: impl FnMut(usize, i64, &[u8; PACKET_SIZE]),
+    ) {
+        while to.outbox.has_room() {
+            let Some(slate) = &mut self.slate else { break };
+            let Some(next) = slate.next_due(to.now) else { break };
+            let (side, offset) = (slate.side, slate.offset());
+            if let Some(offset) = next.enters {
+                self.enter(side, offset, None);
+            }
+            let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+            let Some(handle) = arena.fresh() else { break };
+            if let Some(bytes) = arena.bytes_mut(handle) {
+                *bytes = next.bytes;
+            }
+            sent(side, offset, &next.bytes);
+            self.packet(side, handle, Outline::of(Packet::new(&next.bytes)), false, to);
+        }
+        while to.outbox.has_room() {
+            let Some(filler) = self.carrier.next_due(to.now) else { break };
+            self.filling = true;
+            match filler {
+                Filler::Null => self.null(to),
+                Filler::Pcr(pcr) => self.pcr(None, pcr, to),
+                Filler::Psi => self.psi(to),
+            }
+            self.filling = false;
+        }
+    }
+
     fn put_made<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
         for at in 0..self.made.len() {
-            self.put(self.made[at].0, to);
+            self.put(self.made[at].0, None, to);
         }
         self.made.clear();
     }
 
     /// A packet goes into a datagram.
     #[inline]
-    fn put<F: Frames>(&mut self, handle: Handle, to: &mut Sending<'_, F>) {
+    fn put<F: Frames>(&mut self, handle: Handle, pcr: Option<Ticks27M>, to: &mut Sending<'_, F>) {
+        if !self.filling {
+            self.carrier.sent(to.now, pcr);
+        }
         let slot = Slot(handle.frame);
         self.gather.push(slot, handle.offset, to.now, to.slots, to.outbox);
         to.slots.release(slot);

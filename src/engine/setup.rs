@@ -3,6 +3,7 @@
 use crate::health::Limits;
 use crate::switch::policy;
 pub use crate::switch::remux::ClockPolicy;
+use crate::switch::slate::Clip;
 pub use crate::switch::splice::Entry;
 use crate::tr101290;
 use crate::transport::Framing;
@@ -36,6 +37,10 @@ pub struct ChannelSetup {
     pub entry: Entry,
     /// What is done where the clocks of two inputs do not meet.
     pub clock: ClockPolicy,
+    /// What is sent while nothing comes from any input.
+    pub hole: Hole,
+    /// What is played where [`LossAction::Slate`](policy::LossAction::Slate) is asked for.
+    pub slate: Option<Box<Clip>>,
     /// How packets are put into datagrams.
     pub gather: GatherSetup,
 }
@@ -48,6 +53,16 @@ pub enum Pace {
     Pcr,
     /// The delay after it came.
     Arrival,
+}
+
+/// What is sent while nothing comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hole {
+    /// Null packets, PCRs and tables, at the rate of what was sent.
+    #[default]
+    Carrier,
+    /// Nothing.
+    Silent,
 }
 
 /// One input of a channel.

@@ -5,6 +5,7 @@ use crate::health::CriterionSet;
 use crate::measure::rates::PidRate;
 use crate::measure::{accuracy, arrivals, clock};
 use crate::switch::align::{self, Kinship};
+use crate::switch::policy::LossAction;
 use crate::tr101290::{Indicator, SpliceFigures};
 use crate::transport;
 use crate::units::{BitRate, InputId, Instant, Pid};
@@ -33,6 +34,8 @@ pub struct ChannelSnapshot {
     pub held: Option<InputId>,
     /// Whether the output is stopped because no input is healthy.
     pub muted: bool,
+    /// What is sent in place of an input because none is healthy.
+    pub loss: Option<LossAction>,
     /// Switches since the start.
     pub switches: u64,
     /// TS packets put out.

@@ -1,5 +1,6 @@
 //! How a channel goes from one input to another: at once, or by a splice that is sought, runs and ends.
 
+use super::Events;
 use super::channel::{Channel, Pending};
 use super::event::{Cost, Event, Kind, What};
 use super::flow::Flow;
@@ -9,7 +10,7 @@ use super::setup::ClockPolicy;
 use super::slots::{Frames, Slot, Slots};
 use crate::switch::Handle;
 use crate::switch::align::{Leaving, Relation};
-use crate::switch::policy::Decision;
+use crate::switch::policy::{Decision, LossAction, Why as Reason};
 use crate::switch::splice::{self, OnAir, Out, Outcome, Plan, Request, Side, Splicer, Why};
 use crate::ts::Packet;
 use crate::units::{BitRate, InputId, Instant, Pid, Span};
@@ -64,7 +65,9 @@ impl Channel {
             return;
         }
         self.pending = Some(pending);
-        self.go_to(to.to, at, paths, slots);
+        if self.loss.is_none() || !matches!(self.flow, Flow::Joint(_)) {
+            self.go_to(to.to, at, paths, slots);
+        }
     }
 
     /// Goes to an input at once where that costs nothing or nothing else can be done, or seeks a place.
@@ -85,6 +88,54 @@ impl Channel {
         }
     }
 
+    /// No input is to be sent any more, or one is again.
+    pub(super) fn change_loss(
+        &mut self,
+        loss: Option<LossAction>,
+        at: Instant,
+        paths: &[Path],
+        slots: &mut Slots,
+        events: &mut Events,
+    ) {
+        let before = core::mem::replace(&mut self.loss, loss);
+        let what = match (before, loss) {
+            (_, Some(LossAction::Mute)) => What::Muted,
+            (_, Some(by)) => What::Replaced { by },
+            (Some(LossAction::Mute), None) => What::Unmuted,
+            (_, None) => What::Restored,
+        };
+        self.event(at, what, events);
+        if loss == Some(LossAction::Null) && !matches!(self.stage, Stage::Running { .. }) {
+            // the clock may have stood still in a hole that was not filled
+            self.output.go_on(self.side, self.offset);
+        }
+        self.output.on_loss(loss, at);
+        if matches!(self.stage, Stage::Running { .. }) {
+            return;
+        }
+        let Some(active) = self.chooser.active() else { return };
+        let splices = matches!(&self.flow, Flow::Joint(joint) if joint.splicer.is_some());
+        if !splices {
+            // what was not sent is no loss to be shown in the counters
+            self.cut(active, None, at, slots);
+            return;
+        }
+        if loss.is_some() {
+            self.forget_seeking(slots);
+            if let Flow::Joint(joint) = &mut self.flow {
+                joint.rest(at, slots);
+            }
+            return;
+        }
+        if let Some(slate) = self.output.slate.as_ref().filter(|slate| slate.is_playing()) {
+            (self.side, self.offset, self.extra) = (slate.side, slate.offset(), 0);
+        }
+        let from = Some(self.input(active));
+        let pending = Pending { from, why: Reason::Recovery, kind: Kind::Identical, decided: at, fallback: None };
+        self.pending.get_or_insert(pending);
+        self.go_to(active, at, paths, slots);
+    }
+
     /// A hard cut, at the next packet that is due.
     fn cut(&mut self, to: usize, why: Option<Why>, at: Instant, slots: &mut Slots) {
         let seamless = self.flow.follow(to, at, slots);
@@ -94,6 +145,9 @@ impl Channel {
         self.offset = offset.unwrap_or(0).div_euclid(300) * 300;
         self.extra = 0;
         self.side = to;
+        if self.loss.is_none() {
+            self.output.stop_slate();
+        }
         self.output.enter(to, self.offset, None);
         if let Some(pending) = &mut self.pending {
             pending.kind = Kind::Cut;
@@ -194,8 +248,19 @@ impl Channel {
                 }
             }
             if !self.conclude(to, paths) {
-                return;
+                break;
             }
+        }
+        let Self { output, flow, .. } = self;
+        output.fill(to, |side, offset, bytes| {
+            if let Flow::Joint(joint) = flow
+                && let Some(splicer) = joint.splicer.as_deref_mut()
+            {
+                splicer.sent(side, offset, Packet::new(bytes));
+            }
+        });
+        if self.output.last_pcr().is_some_and(|left| left.at == to.now) {
+            self.tell_clock(self.offset);
         }
     }
 
@@ -203,7 +268,7 @@ impl Channel {
     #[inline]
     fn send<F: Frames>(&mut self, leaving: Leaving, to: &mut Sending<'_, F>, paths: &[Path]) {
         let Leaving { handle, outline, .. } = leaving;
-        if self.muted {
+        if self.loss.is_some() {
             to.slots.release(Slot(handle.frame));
             return;
         }
@@ -279,16 +344,19 @@ impl Channel {
             };
             if !entered && matches!(out, Out::Send { side: Side::New, .. } | Out::Pcr { side: Side::New, .. }) {
                 entered = true;
+                if self.loss.is_none() {
+                    self.output.stop_slate();
+                }
                 gap = to.now.since(self.output.last_packet.unwrap_or(to.now));
                 self.output.enter(plan.to, plan.offset, rate);
-                if rate.is_none() && !self.muted {
+                if rate.is_none() && !self.loss.is_some() {
                     self.output.psi(to);
                 }
             }
             match out {
                 Out::Drop(handle) => to.slots.release(Slot(handle.frame)),
-                Out::Send { handle, .. } if self.muted => to.slots.release(Slot(handle.frame)),
-                Out::Null | Out::Pcr { .. } if self.muted => {}
+                Out::Send { handle, .. } if self.loss.is_some() => to.slots.release(Slot(handle.frame)),
+                Out::Null | Out::Pcr { .. } if self.loss.is_some() => {}
                 Out::Send { side, handle, outline, strip } => {
                     let (side, offset) = of(side);
                     self.output.packet(side, handle, outline, strip, to);
@@ -335,10 +403,16 @@ impl Channel {
                 splice::Kind::Independent => Kind::Independent,
             };
         }
+        if self.loss.is_some() {
+            if let Flow::Joint(joint) = &mut self.flow {
+                joint.rest(to.now, to.slots);
+            }
+        }
         let next = self.next.take();
         self.complete(to.now, gap, Some(Cost::of(&cost)), paths, to.events);
         if let (Some(active), Some(why)) = (self.chooser.active(), next)
             && active != self.side
+            && self.loss.is_none()
         {
             self.pending = Some(Pending {
                 from: Some(self.input(self.side)),

@@ -132,6 +132,9 @@ enum Detail<'a> {
         criterion: &'static str,
     },
     Kinship(Box<KinshipView>),
+    Replaced {
+        by: &'static str,
+    },
     ClockStep {
         pid: u16,
         step_ms: f64,
@@ -225,6 +228,8 @@ impl<'a> Line<'a> {
             }
             What::Muted => ("muted", None, None),
             What::Unmuted => ("unmuted", None, None),
+            What::Replaced { by } => ("replaced", None, Some(Detail::Replaced { by: by.name() })),
+            What::Restored => ("restored", None, None),
             What::Set { input, setting } => ("set", Some(input), Some(set(setting))),
         };
         Self {

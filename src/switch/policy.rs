@@ -50,6 +50,22 @@ pub enum LossAction {
     Stay,
     /// The output stops, so that what is downstream can fail over itself.
     Mute,
+    /// Null packets, the clock and the tables go on.
+    Null,
+    /// A clip is played again and again.
+    Slate,
+}
+
+impl LossAction {
+    /// The name in the configuration and in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stay => "stay",
+            Self::Mute => "mute",
+            Self::Null => "null",
+            Self::Slate => "slate",
+        }
+    }
 }
 
 /// The rules of one channel.

@@ -172,11 +172,11 @@ impl Chooser {
         self.due
     }
 
-    /// Whether the output is to be stopped, by what was known at the last [`Chooser::decide`].
-    pub fn is_muted(&self, now: Instant) -> bool {
-        self.settings.on_loss == LossAction::Mute
-            && self.held.is_none()
-            && self.none_healthy_since.is_some_and(|since| now.since(since) >= self.settings.on_loss_after)
+    /// What is to be done in place of sending the input on air, by what was known at the last [`Chooser::decide`].
+    pub fn loss(&self, now: Instant) -> Option<LossAction> {
+        let is_long = self.none_healthy_since.is_some_and(|since| now.since(since) >= self.settings.on_loss_after);
+        let acts = self.settings.on_loss != LossAction::Stay && self.held.is_none() && is_long;
+        acts.then_some(self.settings.on_loss)
     }
 
     /// What should be done, by what is known now. The decision is taken to be carried out.
@@ -246,7 +246,7 @@ impl Chooser {
         if let Some(to) = self.best(candidates, Candidate::is_healthy) {
             return Some(Decision { to, why });
         }
-        if self.is_muted(now) {
+        if self.loss(now).is_some() {
             return None;
         }
         let (to, least) = self.least_bad(candidates)?;
@@ -510,12 +510,12 @@ mod tests {
         bench.set(BACKUP, Some(Criterion::InputLoss), 100);
         bench.decide(100);
         assert_eq!(bench.chooser.deadline(), at(1_100));
-        assert!(!bench.chooser.is_muted(at(1_099)) && bench.chooser.is_muted(at(1_100)));
+        assert!(!bench.chooser.loss(at(1_099).is_some()) && bench.chooser.loss(at(1_100).is_some()));
         bench.set(BACKUP, Some(Criterion::PatError2), 1_500);
         assert_eq!(bench.decide(1_500), None, "nothing is sent, so nothing is better");
         bench.set(BACKUP, None, 2_000);
         assert_eq!(bench.decide(2_000).map(|d| d.0), Some(BACKUP));
-        assert!(!bench.chooser.is_muted(at(2_000)));
+        assert!(!bench.chooser.loss(at(2_000).is_some()));
     }
 
     #[test]
