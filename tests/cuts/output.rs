@@ -156,17 +156,9 @@ impl Output {
 
     /// All switches but the start, and when each was told.
     pub fn switches(&self) -> Vec<(i64, Switch)> {
-        let all = self.events.iter().filter_map(|event| match event.what {
-            What::Switch(switch) if switch.from.is_some() => Some((event.at.nanos(), switch)),
-            What::Switch(_)
-            | What::Arrived { .. }
-            | What::Raised { .. }
-            | What::Cleared { .. }
-            | What::Kinship { .. }
-            | What::ClockStep { .. }
-            | What::Muted
-            | What::Unmuted
-            | What::Set { .. } => None,
+        let all = self.events.iter().filter_map(|event| {
+            let What::Switch(switch) = event.what else { return None };
+            switch.from.is_some().then_some((event.at.nanos(), switch))
         });
         all.collect()
     }
