@@ -125,7 +125,7 @@ fn locked(more: &str) {
     let pcrs: BTreeSet<u64> =
         [&main, &backup].iter().flat_map(|tape| &tape.packets).filter_map(|p| Some(Packet::new(p).pcr()?.0)).collect();
     let mut stage = Stage::new(vec![main.into(), Feed::new(backup.later(11 * MS))]);
-    let takes = stage.to_and_fro(50, 200 * MS, 3);
+    let takes = stage.alternate(50, 200 * MS, 3);
     let output = stage.finish();
     assert_eq!(takes, 50, "the feeds ended too early");
     assert_eq!(output.kinds(), BTreeMap::from([("locked", 50)]));
@@ -170,7 +170,7 @@ fn runs(output: &Output, kind: changeover::ts::stream::Kind) -> Vec<(usize, i64)
 /// Switches two independent feeds 50 times and holds what left to all that holds of any.
 fn fifty(main: Tape, backup: Tape) -> Output {
     let mut stage = Stage::new(vec![main.into(), independent(backup).into()]);
-    let takes = stage.to_and_fro(50, 150 * MS, 9);
+    let takes = stage.alternate(50, 150 * MS, 9);
     let output = stage.finish();
     assert_eq!(output.kinds(), BTreeMap::from([("independent", takes)]));
     output.is_clean();
@@ -201,12 +201,12 @@ fn no_hole(output: &Output, pictures: i64) {
     assert!(longer.is_empty(), "{longer:?}, {:?}", near(output, longer[0].at));
 }
 
-/// The switch that was told last before a time, or next after it.
+/// The switch that was told nearest to a time.
 fn near(output: &Output, at: i64) -> Option<(i64, Switch)> {
     output.switches().into_iter().min_by_key(|(told, _)| (told - at).abs())
 }
 
-/// The same with two feeds of one rate, and by how many nanoseconds PCRs may be off the line of their neighbours.
+/// Switches two feeds of one constant rate 50 times, and says by how many nanoseconds PCRs may be off the line of their neighbours.
 fn fifty_constant(main: Tape, backup: Tape) -> (Output, i64) {
     let worst = |tape: &Tape| {
         let pid = tape.analysed().programs()[0].pcr_pid.unwrap();
@@ -378,7 +378,7 @@ fn two_programs_and_splice_information_go_over() {
     let main = cues::with(programs(12, ""), 0x1F0, 0x0A00_0000);
     let backup = cues::with(independent(programs(10, ELSEWHERE)), 0x2F0, 0x0B00_0000);
     let mut stage = Stage::new(vec![main.into(), backup.into()]);
-    stage.to_and_fro(10, 700 * MS, 4);
+    stage.alternate(10, 700 * MS, 4);
     let output = stage.finish();
     assert_eq!(output.kinds(), BTreeMap::from([("independent", 10)]));
     output.is_clean();
@@ -410,7 +410,7 @@ fn a_mode_is_the_best_that_is_allowed() {
         (two(SHORT), Mode::Cut, "cut"),
     ] {
         let mut stage = Stage::with(feeds, |channel| channel.mode = mode);
-        stage.to_and_fro(4, 500 * MS, 2);
+        stage.alternate(4, 500 * MS, 2);
         let output = stage.finish();
         assert_eq!(output.kinds(), BTreeMap::from([(kind, 4)]), "{mode:?}: {:#?}", output.switches());
         let analyser = output.analysed();
@@ -423,7 +423,7 @@ fn a_mode_is_the_best_that_is_allowed() {
 #[test]
 fn a_clock_that_is_not_to_be_moved_steps_with_a_sign() {
     let mut stage = Stage::with(two(20), |channel| channel.clock = ClockPolicy::Signal);
-    assert_eq!(stage.to_and_fro(6, 400 * MS, 2), 6);
+    assert_eq!(stage.alternate(6, 400 * MS, 2), 6);
     let output = stage.finish();
     let told = output.events.iter().filter(|event| matches!(event.what, What::ClockStep { .. })).count();
     let signalled = output.clocks().iter().filter(|clock| clock.signalled).count();
@@ -452,7 +452,7 @@ fn a_cut_makes_no_burst_and_no_hole() {
     let locked = movie(20, &other, "aac", rate).later(20 * MS);
     for (backup, kind) in [(backup, "independent"), (locked, "locked")] {
         let mut stage = Stage::new(vec![main.clone().into(), backup.into()]);
-        let takes = stage.to_and_fro(15, 400 * MS, 6);
+        let takes = stage.alternate(15, 400 * MS, 6);
         let output = stage.finish();
         assert_eq!(output.kinds(), BTreeMap::from([(kind, takes)]));
         assert!(takes > 10);

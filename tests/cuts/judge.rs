@@ -8,24 +8,21 @@ use std::process::Command;
 use crate::output::Output;
 
 /// What a program says of a file, which must be nothing.
-fn silent(program: &str, package: &str, arguments: &[&str], file: &Path) {
+fn silent(program: &str, package: &str, arguments: &[&str]) {
     let ran = Command::new(program).args(arguments).env("GST_DEBUG", "1").env("GST_DEBUG_NO_COLOR", "1").output();
     let ran =
         ran.unwrap_or_else(|error| panic!("{program} does not run ({error}): install Debian's package `{package}`"));
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     let is_fine = ran.status.success() && said.is_empty();
-    if !is_fine && let Some(folder) = std::env::var_os("CUTS_KEEP") {
-        let _ = fs::copy(file, Path::new(&folder).join("cuts-failed.ts"));
-    }
     assert!(is_fine, "{program} {}:\n{said}", arguments.join(" "));
 }
 
 /// ffmpeg decodes all pictures and sound without a word.
 pub fn ffmpeg(output: &Output) {
-    with_file(output, |file, name| {
+    with_file(output, |name| {
         let all =
             ["-v", "error", "-xerror", "-threads", "1", "-i", name, "-map", "0:v", "-map", "0:a", "-f", "null", "-"];
-        silent("ffmpeg", "ffmpeg", &all, file);
+        silent("ffmpeg", "ffmpeg", &all);
     });
 }
 
@@ -57,12 +54,12 @@ fn elements(coding: &str) -> &'static str {
 pub fn gstreamer(output: &Output, video: &str, audio: &str) {
     let (video, audio) = (elements(video), elements(audio));
     let (demux, sink) = (elements("tsdemux"), elements("fakesink"));
-    with_file(output, |file, name| {
+    with_file(output, |name| {
         let pipeline = format!(
             "-q filesrc location={name} ! {demux} name=d d. ! queue ! {video} ! {sink} d. ! queue ! {audio} ! {sink}"
         );
         let arguments: Vec<&str> = pipeline.split(' ').collect();
-        silent("gst-launch-1.0", "gstreamer1.0-tools", &arguments, file);
+        silent("gst-launch-1.0", "gstreamer1.0-tools", &arguments);
     });
 }
 
@@ -73,16 +70,16 @@ pub fn tscheck(output: &Output) {
         return;
     };
     let tool = Path::new(&folder).join("tools/tscheck");
-    with_file(output, |_, name| {
+    with_file(output, |name| {
         let ran = Command::new(&tool).args([name, "--expect", "cc=0,pcr_jumps=0,dts_backwards=0,crc=0"]).output();
         let ran = ran.unwrap_or_else(|error| panic!("tools/tscheck does not run, install `python3`: {error}"));
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
     });
 }
 
-fn with_file(output: &Output, judge: impl FnOnce(&Path, &str)) {
+fn with_file(output: &Output, judge: impl FnOnce(&str)) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.ts");
     fs::write(&file, output.trimmed().as_flattened()).unwrap();
-    judge(&file, file.to_str().unwrap());
+    judge(file.to_str().unwrap());
 }

@@ -112,7 +112,7 @@ impl Stage {
 
     /// Starts, then takes the two inputs in turn, each up to `most` ns after the last was told, until 600 ms before the feeds
     /// end. How many times it did.
-    pub fn to_and_fro(&mut self, takes: usize, most: i64, seed: u64) -> usize {
+    pub fn alternate(&mut self, takes: usize, most: i64, seed: u64) -> usize {
         let mut chance = Chance(seed);
         self.run(3000 * MS);
         for n in 0..takes {
