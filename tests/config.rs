@@ -62,7 +62,7 @@ fn the_defaults_are_what_the_manual_says() {
     let (input, setup) = (&channel.inputs[0], &channel.setup.inputs[0]);
     assert_eq!((input.receive_buffer, input.interface.as_ref(), input.sources.len()), (8 << 20, None, 0));
     assert_eq!((setup.priority, setup.framing, setup.reorder), (0, Framing::Auto, Span::from_millis(20)));
-    assert_eq!(setup.capacity, 1140 + 128);
+    assert_eq!(setup.capacity, 570 + 128);
     assert_eq!(setup.limits, Limits::of(Profile::Standard));
     let output = &channel.outputs[0];
     assert_eq!((output.rtp, output.ttl, output.dscp, output.interface.as_ref()), (false, 16, 0, None));

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 
-use changeover::engine::{ChannelSetup, ClockPolicy, Command, Entry, GatherSetup, InputSetup, Pace, Setup, What};
+use changeover::engine::{ChannelSetup, ClockPolicy, Command, Entry, GatherSetup, Hole, InputSetup, Pace, Setup, What};
 use changeover::health::CriterionSet;
 use changeover::switch::policy::{Failback, LossAction, Mode, Settings as Policy};
 use changeover::synth::{Feed, Settings};
@@ -36,6 +36,7 @@ fn one_input() -> Setup {
             policy: Policy::default(),
             delay: Span::from_millis(1),
             gather,
+            hole: Hole::Silent,
             ..ChannelSetup::default()
         }],
     }
@@ -248,7 +249,7 @@ impl Scene {
             failback: Failback::Auto { after: Span::from_millis(500) },
             dwell: Span::from_millis(200),
             max_per_minute: 0,
-            on_loss: if random.one_in(2) { LossAction::Mute } else { LossAction::Stay },
+            on_loss: [LossAction::Stay, LossAction::Mute, LossAction::Null][random.below(3) as usize],
             on_loss_after: Span::from_millis(300),
             ..Policy::default()
         };
@@ -261,6 +262,8 @@ impl Scene {
             clock: [ClockPolicy::Continue, ClockPolicy::Signal][random.below(2) as usize],
             pace: [Pace::Pcr, Pace::Arrival][random.below(2) as usize],
             entry: [Entry::Next, Entry::Cached][random.below(2) as usize],
+            hole: [Hole::Carrier, Hole::Silent][random.below(2) as usize],
+            ..ChannelSetup::default()
         };
         let rig = Rig::new(&Setup { channels: vec![channel] });
         let lines = (0..INPUTS).map(|input| Line::new(input, &mut random)).collect();
@@ -371,7 +374,8 @@ impl Scene {
         assert!(sequences.windows(2).all(|w| w[1] == w[0].wrapping_add(1)), "seed {seed}: RTP runs on");
         let snapshot = self.rig.snapshot();
         assert_eq!(snapshot.events_lost, 0, "seed {seed}");
-        assert_eq!(snapshot.channels[0].packets, packets.len() as u64, "seed {seed}");
+        // a datagram that is being filled is on its way
+        assert!(snapshot.channels[0].packets - packets.len() as u64 <= 7, "seed {seed}");
         let [switches, steps] = self.check_events();
         if self.faults == Faults::Whole {
             let output = analyse(&packets);
@@ -415,7 +419,11 @@ impl Scene {
                     muted = event.what == What::Muted;
                 }
                 What::ClockStep { .. } => steps += 1,
-                What::Arrived { .. } | What::Set { .. } | What::Kinship { .. } => {}
+                What::Arrived { .. }
+                | What::Set { .. }
+                | What::Kinship { .. }
+                | What::Replaced { .. }
+                | What::Restored => {}
             }
         }
         assert_eq!((switches, muted), (snapshot.channels[0].switches, snapshot.channels[0].muted), "seed {seed}");

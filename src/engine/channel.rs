@@ -136,7 +136,7 @@ impl Channel {
     /// When something leaves though nothing comes.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        self.output.deadline().min(self.flow.deadline(self.chooser.active()))
+        self.output.deadline().min(self.flow.deadline(self.chooser.active())).min(self.stage.deadline())
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it.

@@ -252,6 +252,12 @@ impl Output {
         }
     }
 
+    /// Whether a hole is being filled.
+    #[inline]
+    pub(super) const fn is_filling(&self) -> bool {
+        self.carrier.is_filling()
+    }
+
     /// When a filler or a packet of the clip is due.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {

@@ -15,6 +15,8 @@ use crate::switch::splice::{self, OnAir, Out, Outcome, Plan, Request, Side, Spli
 use crate::ts::Packet;
 use crate::units::{BitRate, InputId, Instant, Pid, Span};
 
+/// After so long a place is sought again where the last that was found was not there any more.
+const AGAIN: Span = Span::from_millis(20);
 /// Streams of one feed that are paired with those of another.
 const PAIRS: usize = 64;
 /// Constant rates that differ by less are one: one part in so many.
@@ -27,8 +29,8 @@ pub(super) const SAID: usize = 512;
 pub(super) enum Stage {
     /// One input is sent, and what is the same.
     Steady,
-    /// A place is sought to go to another, until then.
-    Seeking { to: usize, until: Instant },
+    /// A place is sought to go to another, until then; again from a time on where what was found was not there any more.
+    Seeking { to: usize, until: Instant, again: Option<Instant> },
     /// The packets of both are sent.
     Running {
         plan: Plan,
@@ -41,6 +43,16 @@ pub(super) enum Stage {
 
 fn bytes_of<F: Frames>(frames: &F, handle: Handle) -> Option<&[u8; crate::ts::PACKET_SIZE]> {
     frames.frame(Slot(handle.frame)).get(usize::from(handle.offset)..)?.first_chunk()
+}
+
+impl Stage {
+    /// When something is to be done though nothing leaves.
+    pub(super) fn deadline(&self) -> Instant {
+        match self {
+            Self::Seeking { again: Some(again), .. } => *again,
+            Self::Steady | Self::Seeking { again: None, .. } | Self::Running { .. } => Instant::NEVER,
+        }
+    }
 }
 
 impl Channel {
@@ -181,7 +193,7 @@ impl Channel {
             limit,
         };
         splicer.begin(request, pairs.get(..len).unwrap_or(&[]), at);
-        self.stage = Stage::Seeking { to, until: at + limit };
+        self.stage = Stage::Seeking { to, until: at + limit, again: None };
         true
     }
 
@@ -200,7 +212,16 @@ impl Channel {
 
     /// Looks whether a place that is sought is there.
     fn look_for_place<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
-        let Stage::Seeking { to: wanted, until } = self.stage else { return };
+        let Stage::Seeking { to: wanted, until, again } = self.stage else { return };
+        if let Some(again) = again {
+            if to.now < again {
+                return;
+            }
+            if !self.seek(wanted, to.now, paths) {
+                return;
+            }
+            self.stage = Stage::Seeking { to: wanted, until, again: None };
+        }
         let Flow::Joint(joint) = &mut self.flow else { return };
         let outcome = joint.splicer.as_deref_mut().map_or(Outcome::Wait, |splicer| splicer.plan(to.now));
         let why = match outcome {
@@ -213,8 +234,8 @@ impl Channel {
                 }
                 // its first packet is gone already: another place
                 self.forget_seeking(to.slots);
-                if to.now < until && self.seek(wanted, to.now, paths) {
-                    self.stage = Stage::Seeking { to: wanted, until };
+                if to.now < until {
+                    self.stage = Stage::Seeking { to: wanted, until, again: Some(to.now + AGAIN) };
                     return;
                 }
                 Why::NoPlace
@@ -277,6 +298,10 @@ impl Channel {
             self.complete(to.now, gap, None, paths, to.events);
         }
         let (side, offset) = (self.side, self.offset);
+        if self.output.is_filling() {
+            // the input may go on where it stood, and the output's clock went on
+            self.output.go_on(side, offset);
+        }
         if outline.payload_unit_start_indicator()
             && let Flow::Joint(joint) = &mut self.flow
             && let Some(splicer) = joint.splicer.as_deref_mut()
@@ -358,6 +383,9 @@ impl Channel {
                 Out::Send { handle, .. } if self.loss.is_some() => to.slots.release(Slot(handle.frame)),
                 Out::Null | Out::Pcr { .. } if self.loss.is_some() => {}
                 Out::Send { side, handle, outline, strip } => {
+                    if side == Side::Old && self.output.is_filling() {
+                        self.output.go_on(old, offset);
+                    }
                     let (side, offset) = of(side);
                     self.output.packet(side, handle, outline, strip, to);
                     if outline.has_pcr() && !strip {
