@@ -450,11 +450,10 @@ fn a_cut_makes_no_burst_and_no_hole() {
     let backup = independent(movie(20, &h264(10), "aac", &format!("{rate} {ELSEWHERE}")));
     let other = h264(12).replace("ultrafast", "superfast");
     let locked = movie(20, &other, "aac", rate).later(20 * MS);
-    for (backup, kind) in [(backup, "independent"), (locked, "locked")] {
+    for backup in [backup, locked] {
         let mut stage = Stage::new(vec![main.clone().into(), backup.into()]);
         let takes = stage.alternate(15, 400 * MS, 6);
         let output = stage.finish();
-        assert_eq!(output.kinds(), BTreeMap::from([(kind, takes)]));
         assert!(takes > 10);
         for (told, _) in output.switches() {
             let near = told - 500 * MS..told + 2_000 * MS;

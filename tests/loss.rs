@@ -148,7 +148,7 @@ fn nulls_take_the_place_of_an_output_that_no_input_feeds_well() {
 fn an_output_may_stop() {
     let rig = run(|channel| channel.policy.on_loss = LossAction::Mute);
     assert_whole(&rig);
-    assert!(between(&rig, ms(4_500), ms(6_000)).is_empty());
+    assert!(between(&rig, ms(5_000), ms(6_000)).is_empty());
     assert!(!between(&rig, ms(11_500), ms(12_000)).is_empty());
 }
 

@@ -113,9 +113,9 @@ fn assert_no_slot_is_missing(rig: &mut Rig) {
         rig.datagram(input, rig.now, b"x");
     }
     let slots: Vec<_> = std::iter::from_fn(|| rig.engine.take_slot()).collect();
-    // the one that packets are made in
+    // those that packets are made in, and of a datagram that is being filled
     let missing = rig.engine.frames_wanted() - slots.len();
-    assert!(missing <= 1, "{missing} frames of {} are not free", rig.engine.frames_wanted());
+    assert!(missing <= 3, "{missing} frames of {} are not free", rig.engine.frames_wanted());
     slots.into_iter().rev().for_each(|slot| rig.engine.return_slot(slot));
 }
 

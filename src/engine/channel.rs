@@ -136,7 +136,9 @@ impl Channel {
     /// When something leaves though nothing comes.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        self.output.deadline().min(self.flow.deadline(self.chooser.active())).min(self.stage.deadline())
+        let active = self.chooser.active();
+        let waiting = self.flow.is_waiting(active);
+        self.output.deadline(waiting).min(self.flow.deadline(active)).min(self.stage.deadline())
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it.

@@ -91,6 +91,15 @@ impl Flow {
         }
     }
 
+    /// Whether packets wait to leave.
+    #[inline]
+    pub(super) fn is_waiting(&self, active: Option<usize>) -> bool {
+        match self {
+            Self::Lines(_) => self.deadline(active) != Instant::NEVER,
+            Self::Joint(joint) => joint.is_waiting(),
+        }
+    }
+
     /// From now on the input at `to` is on air. True if the output goes on with exactly the next packet.
     pub(super) fn follow(&mut self, to: usize, now: Instant, slots: &mut Slots) -> bool {
         match self {

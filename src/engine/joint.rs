@@ -41,8 +41,8 @@ pub(super) struct Joint {
     pub(super) splicer: Option<Box<Splicer>>,
     /// The structure of each input that the splicer knows.
     revisions: [Option<u32>; MAX_INPUTS],
-    /// The input that was left last, where it is on the clock of the one on air.
-    locked: Option<usize>,
+    /// The input that was left last, and how it stood to the one on air.
+    left: Option<(usize, splice::Kind)>,
     /// What was last told of how each input stands to the one on air.
     told: [Option<Discriminant<Relation>>; MAX_INPUTS],
     look: Instant,
@@ -89,7 +89,7 @@ impl Joint {
             pasts: (0..if splices { feeds } else { 0 }).map(|_| Past::new(capacity, keep)).collect(),
             splicer: splices.then(splicer),
             revisions: [None; MAX_INPUTS],
-            locked: None,
+            left: None,
             told: [None; MAX_INPUTS],
             look: Instant::LONG_AGO,
         }
@@ -198,6 +198,12 @@ impl Joint {
         self.splicer.as_ref().map_or(due, |splicer| due.min(splicer.deadline()))
     }
 
+    /// Whether packets wait to leave.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.decks.iter().any(|deck| deck.deadline() != Instant::NEVER)
+    }
+
     /// Packets of an input were lost before those that come next.
     pub(super) fn lost(&mut self, place: usize) {
         self.decks.iter_mut().for_each(|deck| deck.lost(place));
@@ -256,18 +262,18 @@ impl Joint {
     }
 
     /// The other deck makes the output from here; what waits in the first is let go.
-    pub(super) fn change(&mut self, left: usize, locked: bool, slots: &mut Slots) {
+    pub(super) fn change(&mut self, left: usize, kind: splice::Kind, slots: &mut Slots) {
         // how the two stand to each other is learnt anew, and does not change by that
-        self.locked = locked.then_some(left);
+        self.left = Some((left, kind));
         self.decks().0.clear(|h| release(slots, h));
         self.on = 1 - self.on;
         self.both = false;
         self.look = Instant::LONG_AGO;
     }
 
-    /// Whether an input was on the clock of the one on air when it was left.
-    pub(super) fn was_locked(&self, place: usize) -> bool {
-        self.locked == Some(place)
+    /// How an input stood to the one on air when it was left; none of any but the last.
+    pub(super) fn kind_of(&self, place: usize) -> Option<splice::Kind> {
+        self.left.filter(|(left, _)| *left == place).map(|(_, kind)| kind)
     }
 
     /// How an input stands to the one followed; none for that one.

@@ -270,17 +270,24 @@ impl Output {
         self.carrier.is_filling()
     }
 
-    /// When a filler or a packet of the clip is due.
+    /// What is `waiting` will leave: that nothing does meanwhile is the stream's own doing.
+    const fn may_fill(&self, waiting: bool) -> bool {
+        !waiting || self.carrier.is_filling()
+    }
+
+    /// When a filler or a packet of the clip is due, where packets of an input are `waiting` or not.
     #[inline]
-    pub(super) fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self, waiting: bool) -> Instant {
         let slate = self.slate.as_ref().map_or(Instant::NEVER, |slate| slate.deadline());
-        self.gather.deadline().min(self.carrier.deadline()).min(slate)
+        let carrier = if self.may_fill(waiting) { self.carrier.deadline() } else { Instant::NEVER };
+        self.gather.deadline().min(carrier).min(slate)
     }
 
     /// Sends what of the clip is due, and then what keeps the carrier.
     pub(super) fn fill<F: Frames>(
         &mut self,
         to: &mut Sending<'_, F>,
+        waiting: bool,
         mut sent: impl FnMut(usize, i64, &[u8; PACKET_SIZE]),
     ) {
         while to.outbox.has_room() {
@@ -298,7 +305,7 @@ impl Output {
             sent(side, offset, &next.bytes);
             self.packet(side, handle, Outline::of(Packet::new(&next.bytes)), false, to);
         }
-        while to.outbox.has_room() {
+        while self.may_fill(waiting) && to.outbox.has_room() {
             let Some(filler) = self.carrier.next_due(to.now) else { break };
             self.filling = true;
             match filler {

@@ -17,6 +17,8 @@ use crate::units::{BitRate, InputId, Instant, Pid, Span};
 
 /// After so long a place is sought again where the last that was found was not there any more.
 const AGAIN: Span = Span::from_millis(20);
+/// So long a planned switch waits to know how the inputs stand to each other.
+const LEARNT: Span = Span::from_millis(1500);
 /// Streams of one feed that are paired with those of another.
 const PAIRS: usize = 64;
 /// Constant rates that differ by less are one: one part in so many.
@@ -171,18 +173,22 @@ impl Channel {
         let Some(pending) = self.pending else { return false };
         let Flow::Joint(joint) = &mut self.flow else { return false };
         let relation = joint.kinship(to, at).map(|kinship| kinship.relation);
-        let was_locked = joint.was_locked(to);
+        let known = joint.kind_of(to);
         let alive = joint.deck().lead().is_some_and(|lead| paths[self.inputs.start + lead].candidate().flowing);
         let Some(splicer) = joint.splicer.as_deref_mut() else { return false };
         let kind = match relation {
             Some(Relation::Locked { .. } | Relation::Identical { .. }) => splice::Kind::Locked,
-            Some(Relation::Unknown) | None if was_locked => splice::Kind::Locked,
-            Some(Relation::Unknown | Relation::OutOfWindow { .. } | Relation::Independent) | None => {
-                splice::Kind::Independent
-            }
+            Some(Relation::Unknown) | None => known.unwrap_or(splice::Kind::Independent),
+            Some(Relation::OutOfWindow { .. } | Relation::Independent) => splice::Kind::Independent,
         };
         let planned = pending.why.is_planned();
         let limit = if planned { Request::LIMIT_PLANNED } else { Request::LIMIT_EMERGENCY };
+        let is_known = known.is_some() || relation.is_some_and(|relation| relation != Relation::Unknown);
+        if planned && !is_known && alive && at.since(pending.decided) < LEARNT {
+            let until = pending.decided + limit;
+            self.stage = Stage::Seeking { to, until, again: Some(at + AGAIN) };
+            return true;
+        }
         let mut pairs = [(Pid::NULL, Pid::NULL); PAIRS];
         let len = self.output.remux.pairs(self.side, to, &mut pairs);
         let request = Request {
@@ -222,6 +228,9 @@ impl Channel {
             if !self.seek(wanted, to.now, paths) {
                 return;
             }
+            if let Stage::Seeking { again: Some(_), .. } = self.stage {
+                return;
+            }
             self.stage = Stage::Seeking { to: wanted, until, again: None };
         }
         let Flow::Joint(joint) = &mut self.flow else { return };
@@ -232,6 +241,7 @@ impl Channel {
                 if joint.begin(&plan, to.frames, to.now, to.slots) {
                     let rate = rate(paths, self.inputs.start + self.side, self.inputs.start + wanted);
                     self.stage = Stage::Running { plan, entered: false, gap: Span::ZERO, rate };
+                    self.output.remux.loosen(true);
                     return;
                 }
                 // its first packet is gone already: another place
@@ -275,7 +285,8 @@ impl Channel {
             }
         }
         let Self { output, flow, .. } = self;
-        output.fill(to, |side, offset, bytes| {
+        let waiting = flow.is_waiting(Some(active));
+        output.fill(to, waiting, |side, offset, bytes| {
             if let Flow::Joint(joint) = flow
                 && let Some(splicer) = joint.splicer.as_deref_mut()
             {
@@ -337,7 +348,6 @@ impl Channel {
 
     /// Gives the splicer the next packet of either input, and does what it says. False where none is due.
     fn mix<F: Frames>(&mut self, to: &mut Sending<'_, F>) -> bool {
-        let Stage::Running { plan, .. } = self.stage else { return false };
         let Flow::Joint(joint) = &mut self.flow else { return false };
         let (leaving, is_new) = match joint.next_due(to.now, to.slots) {
             Some(leaving) => (leaving, false),
@@ -355,10 +365,6 @@ impl Channel {
             splicer.new_(leaving, bytes, to.now, |out| said.push(out));
         } else {
             splicer.old(leaving, bytes, to.now, |out| said.push(out));
-        }
-        let side = if is_new { plan.to } else { self.side };
-        if self.said.iter().any(|out| *out == Out::Drop(leaving.handle)) {
-            self.output.remux.skip(side, leaving.outline);
         }
         self.obey(to);
         true
@@ -380,7 +386,10 @@ impl Channel {
                     self.output.stop_slate();
                 }
                 gap = to.now.since(self.output.last_packet.unwrap_or(to.now));
-                self.output.enter(plan.to, plan.offset, rate);
+                match plan.kind {
+                    splice::Kind::Locked => self.output.go_on(plan.to, plan.offset),
+                    splice::Kind::Independent => self.output.enter(plan.to, plan.offset, rate),
+                }
                 if rate.is_none() && !self.loss.is_some() {
                     self.output.psi(to);
                 }
@@ -426,9 +435,10 @@ impl Channel {
         let Some(cost) = cost else { return false };
         let Stage::Running { gap, .. } = self.stage else { return false };
         if let Flow::Joint(joint) = &mut self.flow {
-            joint.change(self.side, cost.kind == splice::Kind::Locked, to.slots);
+            joint.change(self.side, cost.kind, to.slots);
         }
         self.stage = Stage::Steady;
+        self.output.remux.loosen(false);
         self.side = plan.to;
         self.offset = plan.offset;
         self.extra = plan.extra;

@@ -498,7 +498,7 @@ mod tests {
         carrier.begin_now(at(last + 900 * MS));
         assert!(!carrier.is_filling());
         carrier.enable(true);
-        assert!(carrier.deadline() <= at(last + 40 * MS));
+        assert!(carrier.deadline() <= at(last + 60 * MS));
         assert_eq!(carrier.next_due(at(last + 901 * MS)), Some(Filler::Psi));
         assert!(matches!(carrier.next_due(at(last + 901 * MS)), Some(Filler::Pcr(_))));
     }

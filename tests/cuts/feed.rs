@@ -46,7 +46,7 @@ pub fn mpeg2(gop: u32) -> String {
 pub fn hevc(gop: u32) -> String {
     format!(
         "-c:v libx265 -preset ultrafast \
-         -x265-params log-level=none:keyint={gop}:min-keyint={gop}:bframes=2:open-gop=1:pools=1:frame-threads=1"
+         -x265-params log-level=none:keyint={gop}:min-keyint={gop}:bframes=2:open-gop=0:pools=1:frame-threads=1"
     )
 }
 

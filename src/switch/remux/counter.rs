@@ -29,6 +29,8 @@ pub(super) struct OutPid {
     shift: u8,
     /// Packets of the source leave as they came.
     direct: bool,
+    /// Packets of the source may have been left out since the last that was sent.
+    loose: bool,
 }
 
 impl OutPid {
@@ -46,12 +48,14 @@ impl OutPid {
 
     /// The counter that a packet of `source` is to be sent with. One with transport_error_indicator is believed in nothing
     /// but its PID.
-    pub(super) fn count(&mut self, source: Source, outline: Outline) -> u8 {
+    /// Where packets of the source are left out (`loose`), those that are sent follow each other.
+    pub(super) fn count(&mut self, source: Source, outline: Outline, loose: bool) -> u8 {
         let counter = outline.continuity_counter();
         if outline.transport_error_indicator() {
             return counter.wrapping_add(self.shift) & 0x0F;
         }
-        if self.source != source {
+        if self.source != source || loose || self.loose {
+            self.loose = loose;
             // with payload it goes on, without it repeats
             let wanted = self.counter.wrapping_add(u8::from(outline.has_payload()));
             self.shift = if self.is_used() { wanted.wrapping_sub(counter) & 0x0F } else { 0 };
@@ -60,14 +64,6 @@ impl OutPid {
         }
         self.counter = counter.wrapping_add(self.shift) & 0x0F;
         self.counter
-    }
-
-    /// A packet of `source` with payload is left out: those that follow take its place.
-    pub(super) fn skip(&mut self, source: Source) {
-        if self.source == source {
-            self.shift = self.shift.wrapping_sub(1) & 0x0F;
-            self.direct = false;
-        }
     }
 
     /// Whether something was sent, and its last packet was not of `source`.

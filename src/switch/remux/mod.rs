@@ -130,6 +130,8 @@ pub struct Remux {
     /// How often each feed was entered.
     epochs: [u32; MAX_FEEDS],
     on_air: Option<usize>,
+    /// Packets of the feeds may be left out.
+    loose: bool,
     /// The tables are made here.
     ours: bool,
     /// The feed on air was entered before all its tables were known.
@@ -158,6 +160,7 @@ impl Remux {
             pids: PidTable::default(),
             epochs: [0; MAX_FEEDS],
             on_air: None,
+            loose: false,
             ours: false,
             pending: false,
             clock: settings.clock,
@@ -192,15 +195,10 @@ impl Remux {
         pid == Pid::NULL || self.pids.entry(pid).passes(Source::new(feed, epoch), outline)
     }
 
-    /// A packet of a feed that was entered is left out, and its absence is not to be seen in the counters.
-    pub fn skip(&mut self, feed: usize, outline: Outline) {
-        if !outline.has_payload() || outline.transport_error_indicator() {
-            return;
-        }
-        let pid = outline.pid();
-        let out = self.output_pid(feed, pid).unwrap_or(pid);
-        let epoch = self.epochs.get(feed).copied().unwrap_or(0);
-        self.pids.entry(out).skip(Source::new(feed, epoch));
+    /// From now on packets of the feeds may be left out, and their absence is not to be seen in the counters; or that is over.
+    pub fn loosen(&mut self, is_loose: bool) {
+        self.loose = is_loose;
+        self.pids.iter_mut().for_each(|pid| pid.let_pass(false));
     }
 
     /// What the output would have to change for this feed, by what arrived of it so far.

@@ -255,12 +255,13 @@ impl Remux {
         bytes: &mut [u8; PACKET_SIZE],
     ) {
         let outline = Outline::of(Packet::new(bytes));
+        let loose = self.loose;
         let entry = self.pids.entry(out);
         let counter = if matches!(reference, Reference::Elsewhere(..)) {
             entry.last()
         } else {
             let epoch = self.epochs.get(feed).copied().unwrap_or(0);
-            let counter = entry.count(Source::new(feed, epoch), outline);
+            let counter = entry.count(Source::new(feed, epoch), outline, loose);
             let is_plain = match way {
                 Way::Listed(role, _) => role != Role::Clock && offset == 0,
                 Way::Through => true,

@@ -313,7 +313,7 @@ impl<'a> View<'a> {
         }
         if let Some((hole, end, leaves)) = best {
             let reordered = mark.stamp.pts.step_from(mark.stamp.dts);
-            if request.planned && hole > length && reordered > least && !self.waited(2) {
+            if request.planned && hole > length && reordered > least && !self.waited(40) {
                 return Fit::No;
             }
             if !end.known && due > self.now && leaves > self.now + SETTLED {
