@@ -222,7 +222,9 @@ impl Scene {
         while self.engine.take_slot().is_some() {
             free += 1;
         }
-        assert_eq!(free, self.engine.frames_wanted(), "free frames of all frames");
+        // of each channel, the frames that packets are made in, and of the datagram that is being filled
+        let missing = self.engine.frames_wanted() - free;
+        assert!(missing <= 6, "{missing} frames are not free");
         self.engine.snapshot(&mut self.snapshot);
         let total: u64 = self.snapshot.inputs.iter().map(|i| i.transport.datagrams).sum();
         let foreign: u64 = self.snapshot.inputs.iter().map(|i| i.transport.foreign).sum();
