@@ -16,10 +16,10 @@ use std::mem::zeroed;
 use std::path::Path;
 use std::time::Duration;
 
-use changeover::engine::{ChannelSetup, Engine, Frames, HeapFrames, InputSetup, Setup, Slot};
+use changeover::engine::{ChannelSetup, Engine, Frames, HeapFrames, InputSetup, Pace, Setup, Slot};
 use changeover::health::{Limits, Profile};
 use changeover::replay::source::Source;
-use changeover::switch::policy::Settings as Policy;
+use changeover::switch::policy::{Mode, Settings as Policy};
 use changeover::synth::Feed;
 use changeover::tr101290::{Analyser, Indicator, Settings};
 use changeover::ts::{PACKET_SIZE, Packet};
@@ -208,6 +208,9 @@ fn memory() {
         inputs: vec![input(), input()],
         policy: Policy::default(),
         delay: Span::ZERO,
+        // the analysis alone
+        mode: Mode::Cut,
+        pace: Pace::Arrival,
         ..ChannelSetup::default()
     };
     let setup = Setup { channels: (0..INPUTS / 2).map(|_| channel()).collect() };

@@ -1,5 +1,5 @@
 //! What is sent while nothing comes, or no input is healthy.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 mod common;
 

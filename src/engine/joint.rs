@@ -190,7 +190,7 @@ impl Joint {
     pub(super) fn deadline(&self) -> Instant {
         let mut due = self.decks[self.on & 1].deadline();
         if self.both {
-            due = due.min(self.decks[1 - self.on & 1].deadline());
+            due = due.min(self.decks[(1 - self.on) & 1].deadline());
         }
         if self.paced && due != Instant::NEVER {
             due = Instant::from_nanos(due.nanos().saturating_add(GRID - 1) / GRID * GRID);

@@ -390,7 +390,7 @@ impl Channel {
                     splice::Kind::Locked => self.output.go_on(plan.to, plan.offset),
                     splice::Kind::Independent => self.output.enter(plan.to, plan.offset, rate),
                 }
-                if rate.is_none() && !self.loss.is_some() {
+                if rate.is_none() && self.loss.is_none() {
                     self.output.psi(to);
                 }
             }
@@ -448,10 +448,10 @@ impl Channel {
                 splice::Kind::Independent => Kind::Independent,
             };
         }
-        if self.loss.is_some() {
-            if let Flow::Joint(joint) = &mut self.flow {
-                joint.rest(to.now, to.slots);
-            }
+        if self.loss.is_some()
+            && let Flow::Joint(joint) = &mut self.flow
+        {
+            joint.rest(to.now, to.slots);
         }
         let next = self.next.take();
         self.complete(to.now, gap, Some(Cost::of(&cost)), paths, to.events);

@@ -510,12 +510,12 @@ mod tests {
         bench.set(BACKUP, Some(Criterion::InputLoss), 100);
         bench.decide(100);
         assert_eq!(bench.chooser.deadline(), at(1_100));
-        assert!(!bench.chooser.loss(at(1_099)).is_some() && bench.chooser.loss(at(1_100)).is_some());
+        assert!(bench.chooser.loss(at(1_099)).is_none() && bench.chooser.loss(at(1_100)).is_some());
         bench.set(BACKUP, Some(Criterion::PatError2), 1_500);
         assert_eq!(bench.decide(1_500), None, "nothing is sent, so nothing is better");
         bench.set(BACKUP, None, 2_000);
         assert_eq!(bench.decide(2_000).map(|d| d.0), Some(BACKUP));
-        assert!(!bench.chooser.loss(at(2_000)).is_some());
+        assert!(bench.chooser.loss(at(2_000)).is_none());
     }
 
     #[test]
