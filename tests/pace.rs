@@ -3,7 +3,7 @@
 
 mod common;
 
-use changeover::engine::{ChannelSetup, InputSetup, Pace, Setup};
+use changeover::engine::{ChannelSetup, Hole, InputSetup, Pace, Setup};
 use changeover::synth::{Feed, Settings};
 use changeover::units::{Instant, Span, Ticks27M};
 use common::{Rig, Source};
@@ -15,6 +15,7 @@ fn spread(pace: Pace, inputs: u16, stall: bool) -> (Span, usize) {
         inputs: vec![InputSetup::default(); usize::from(inputs)],
         delay: Span::from_millis(100),
         pace,
+        hole: Hole::Silent,
         ..ChannelSetup::default()
     };
     let mut rig = Rig::new(&Setup { channels: vec![channel] });
