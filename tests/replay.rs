@@ -213,7 +213,7 @@ fn an_incident_is_replayed_the_same_every_time() {
     }
     assert_eq!(written.figures().frames, 2 * summary.output_datagrams);
     assert_eq!(written.figures().datagrams, written.figures().frames);
-    // Each leaves at its own time, not all of them when the next one comes in.
+    // Each leaves at its own time, to the half millisecond, and not all of them when the next one comes in.
     let distinct = u64::try_from(times.len()).unwrap();
-    assert!(distinct * 2 > summary.output_datagrams, "{distinct} times for {}", summary.output_datagrams);
+    assert!(distinct * 4 > summary.output_datagrams, "{distinct} times for {}", summary.output_datagrams);
 }
