@@ -145,6 +145,12 @@ impl Ticks27M {
         if d > Self::WRAP.cast_signed() / 2 { d - Self::WRAP.cast_signed() } else { d }
     }
 
+    /// So many ticks later, or earlier where negative.
+    pub const fn later(self, ticks: i64) -> Self {
+        let wrap = Self::WRAP.cast_signed();
+        Self(((self.0 % Self::WRAP).cast_signed() + ticks % wrap).rem_euclid(wrap).cast_unsigned())
+    }
+
     /// A count of ticks as a length of time, to the nanosecond; `ticks` is at most [`WRAP`](Self::WRAP).
     pub const fn span(ticks: u64) -> Span {
         Span((ticks * 1000 / 27).cast_signed())
@@ -258,6 +264,9 @@ mod tests {
         assert_eq!(Ticks27M(5).step_from(Ticks27M(Ticks27M::WRAP - 5)), 10);
         assert_eq!(Ticks27M(Ticks27M::WRAP - 5).step_from(Ticks27M(5)), -10);
         assert_eq!(Ticks27M(5).forward_from(Ticks27M(Ticks27M::WRAP - 5)), 10);
+        assert_eq!(Ticks27M(Ticks27M::WRAP - 5).later(10), Ticks27M(5));
+        assert_eq!(Ticks27M(5).later(-10), Ticks27M(Ticks27M::WRAP - 5));
+        assert_eq!(Ticks27M(5).later(i64::MIN).later(i64::MAX), Ticks27M(4));
         assert_eq!(Pts90k(1).step_from(Pts90k(Pts90k::WRAP - 1)), 2);
         assert_eq!(Pts90k(Pts90k::WRAP - 1).step_from(Pts90k(1)), -2);
     }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::event::{Cost, Event, InputState, Kind, Switch, What};
 use super::flow::Flow;
-use super::output::{self, Output};
+use super::output::Output;
 use super::packets::{Packets, packet_at};
 use super::path::Path;
 use super::setup::{ChannelSetup, ClockPolicy, MAX_INPUTS};
@@ -23,11 +23,17 @@ use super::Events;
 /// A switch that was decided and whose first packet has not left yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
-    pub(super) from: Option<InputId>,
     pub(super) why: Why,
     pub(super) kind: Kind,
     pub(super) decided: Instant,
     pub(super) fallback: Option<splice::Why>,
+}
+
+impl Pending {
+    /// One that costs nothing, as long as nothing else is known of it.
+    pub(super) const fn new(why: Why, decided: Instant) -> Self {
+        Self { why, kind: Kind::Identical, decided, fallback: None }
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +59,8 @@ pub(super) struct Channel {
     delay: Span,
     pub(super) clock: ClockPolicy,
     pub(super) pending: Option<Pending>,
+    /// Where the last switch that was told went.
+    on_air: Option<InputId>,
     /// What is sent in place of an input.
     pub(super) loss: Option<LossAction>,
     switches: u64,
@@ -83,6 +91,7 @@ impl Channel {
             delay: setup.delay,
             clock: setup.clock,
             pending: None,
+            on_air: None,
             loss: None,
             switches: 0,
         }
@@ -124,7 +133,7 @@ impl Channel {
     pub(super) fn clock_of(&self, place: usize, at: Instant) -> Option<Ticks27M> {
         let (pcr, came) = self.clocks[place]?;
         let ns = at.nanos().saturating_sub(self.delay.nanos()).saturating_sub(came.nanos());
-        Some(output::ahead(pcr, ns.saturating_mul(27) / 1000))
+        Some(pcr.later(ns.saturating_mul(27) / 1000))
     }
 
     /// Lets go of what an input brought too long ago to be of use.
@@ -168,10 +177,8 @@ impl Channel {
             }
             *candidate = path.candidate();
         }
-        let before = self.chooser.active();
-        let decision = self.chooser.decide(at, &candidates[..self.inputs.len()]);
-        if let Some(decision) = decision {
-            self.begin(decision, before, at, paths, slots);
+        if let Some(decision) = self.chooser.decide(at, &candidates[..self.inputs.len()]) {
+            self.begin(decision, at, paths, slots);
         }
         let loss = self.chooser.loss(at);
         if loss != self.loss {
@@ -191,7 +198,8 @@ impl Channel {
     ) {
         let Some(pending) = self.pending.take() else { return };
         let to = self.input(self.side);
-        if pending.from == Some(to) {
+        let from = self.on_air.replace(to);
+        if from == Some(to) {
             return;
         }
         self.switches += 1;
@@ -201,7 +209,7 @@ impl Channel {
             *state = Some(self.state(place, paths));
         }
         let switch = Switch {
-            from: pending.from,
+            from,
             to,
             reason: pending.why,
             kind: pending.kind,

@@ -10,10 +10,11 @@ use super::past::Past;
 use super::setup::{ChannelSetup, Entry, MAX_INPUTS, Pace};
 use super::slots::{FRAME_SIZE, Frames, Slot, Slots};
 use super::snapshot::InputSnapshot;
+use super::transition::give_back;
 use crate::switch::Handle;
 use crate::switch::align::{self, Aligner, Kinship, Leaving, Relation};
 use crate::switch::policy::Mode;
-use crate::switch::splice::{self, GRACE, Out, Plan, Splicer};
+use crate::switch::splice::{self, GRACE, Plan, Splicer};
 use crate::tr101290::Analyser;
 use crate::ts::Packet;
 use crate::units::{Instant, Span};
@@ -155,11 +156,7 @@ impl Joint {
     fn restructure(&mut self, place: usize, analyser: &Analyser, slots: &mut Slots) {
         self.revisions[place] = Some(analyser.revision());
         if let Some(splicer) = &mut self.splicer {
-            splicer.structure(place, analyser.programs(), analyser.streams(), |out| {
-                if let Out::Drop(handle) = out {
-                    release(slots, handle);
-                }
-            });
+            splicer.structure(place, analyser.programs(), analyser.streams(), |out| give_back(slots, out));
         }
     }
 
@@ -252,8 +249,7 @@ impl Joint {
         let Some(past) = self.pasts.get(plan.to).and_then(|past| past.from(plan.first)) else { return false };
         other.begin(plan.to, plan.extra, deck, now);
         for (handle, at) in past {
-            let bytes = frames.frame(Slot(handle.frame)).get(usize::from(handle.offset)..);
-            let Some(bytes) = bytes.and_then(|rest| rest.first_chunk()) else { continue };
+            let Some(bytes) = packet_at(frames.frame(Slot(handle.frame)), handle.offset) else { continue };
             slots.share(Slot(handle.frame));
             other.packet(plan.to, Packet::new(bytes), handle, at, |h| release(slots, h));
         }

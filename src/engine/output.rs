@@ -3,6 +3,7 @@
 use super::event::{Event, What};
 use super::gather::Gather;
 use super::outbox::Outbox;
+use super::packets::packet_at;
 use super::room::{Arena, Room};
 use super::setup::{ChannelSetup, Hole};
 use super::slate::Slate;
@@ -33,7 +34,7 @@ pub(super) struct Sending<'a, F> {
 }
 
 /// A PCR that left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Left {
     pub(super) pcr: Ticks27M,
     pub(super) at: Instant,
@@ -153,20 +154,17 @@ impl Output {
         strip: bool,
         to: &mut Sending<'_, F>,
     ) {
-        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         if outline.has_pcr()
             && !strip
             && let Some((joins, offset, rate)) = self.joins.filter(|(joins, ..)| *joins == side)
-            && let Some(pcr) = arena.bytes(handle).and_then(|bytes| Packet::new(bytes).pcr())
+            && let Some(pcr) =
+                packet_at(to.frames.frame(Slot(handle.frame)), handle.offset).and_then(|bytes| Packet::new(bytes).pcr())
             && self.remux.output_pid(joins, outline.pid()).is_none_or(|pid| Some(pid) == self.remux.pcr_pids().next())
         {
-            self.joins = None;
             let line = Line { last: self.last, packets: self.packets, now: to.now };
-            if let Some(step) = line.step(ahead(pcr, offset), rate) {
-                self.nudge = step;
-                self.remux.nudge(side, step);
-            }
+            self.join(side, line.step(pcr.later(offset), rate));
         }
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         let before = self.packets;
         let made = &mut self.made;
         let pcr = if strip { Pcr::Strip } else { Pcr::Keep };
@@ -180,8 +178,20 @@ impl Output {
             Sent::Nothing => to.slots.release(Slot(handle.frame)),
         }
         while let Some(step) = self.remux.poll_step() {
-            let what = What::ClockStep { input: self.input(side), pid: step.pid, ticks: step.ticks };
-            to.events.push(Event { at: to.now, channel: self.id, what });
+            // the clip is no input that could be named
+            if self.slate.as_ref().is_none_or(|slate| slate.side != side) {
+                let what = What::ClockStep { input: self.input(side), pid: step.pid, ticks: step.ticks };
+                to.events.push(Event { at: to.now, channel: self.id, what });
+            }
+        }
+    }
+
+    /// The first PCR of a side stands by so much off the line of those before it: it and all that follow are moved onto it.
+    fn join(&mut self, side: usize, step: Option<i64>) {
+        self.joins = None;
+        if let Some(step) = step {
+            self.nudge = step;
+            self.remux.nudge(side, step);
         }
     }
 
@@ -207,19 +217,11 @@ impl Output {
     pub(super) fn pcr<F: Frames>(&mut self, of: Option<(usize, Pid)>, pcr: Ticks27M, to: &mut Sending<'_, F>) {
         let pid = of.and_then(|(side, pid)| self.remux.output_pid(side, pid));
         let Some(pid) = pid.or_else(|| self.remux.pcr_pids().next()) else { return };
-        if let Some((side, rate)) = self
-            .joins
-            .filter(|(joins, ..)| of.is_some_and(|(side, _)| side == *joins))
-            .map(|(side, _, rate)| (side, rate))
-        {
-            self.joins = None;
+        if let Some((side, _, rate)) = self.joins.filter(|(joins, ..)| of.is_some_and(|(side, _)| side == *joins)) {
             let line = Line { last: self.last, packets: self.packets, now: to.now };
-            if let Some(step) = line.step(pcr, rate) {
-                self.nudge = step;
-                self.remux.nudge(side, step);
-            }
+            self.join(side, line.step(pcr, rate));
         }
-        let pcr = if of.is_some() { ahead(pcr, self.nudge) } else { pcr };
+        let pcr = if of.is_some() { pcr.later(self.nudge) } else { pcr };
         let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         let before = self.packets;
         if let Some(handle) = self.remux.pcr_only(pid, pcr, &mut arena) {
@@ -249,7 +251,7 @@ impl Output {
             Some(LossAction::Slate) => {
                 let clock = self.clock(now);
                 if let Some(slate) = &mut self.slate {
-                    let offset = clock.zip(slate.first_pcr()).map_or(0, |(out, own)| out.step_from(own));
+                    let offset = clock.zip(slate.origin).map_or(0, |(out, own)| out.step_from(own));
                     slate.start(offset.div_euclid(300) * 300, now);
                 }
             }
@@ -352,7 +354,7 @@ impl Line {
         let expected = match rate.filter(|rate| rate.0 > 0) {
             Some(rate) => {
                 let packets = i128::from(self.packets - last.packets);
-                ahead(last.pcr, i64::try_from(packets * PACKET_TICKS / i128::from(rate.0)).ok()?)
+                last.pcr.later(i64::try_from(packets * PACKET_TICKS / i128::from(rate.0)).ok()?)
             }
             None => last.at(self.now),
         };
@@ -363,12 +365,6 @@ impl Line {
 impl Left {
     /// What the clock shows at a time.
     fn at(&self, now: Instant) -> Ticks27M {
-        ahead(self.pcr, (now.nanos() - self.at.nanos()).saturating_mul(27) / 1000)
+        self.pcr.later((now.nanos() - self.at.nanos()).saturating_mul(27) / 1000)
     }
-}
-
-/// A PCR and so many ticks more, which may be negative.
-pub(super) fn ahead(pcr: Ticks27M, ticks: i64) -> Ticks27M {
-    let wrap = Ticks27M::WRAP.cast_signed();
-    Ticks27M(((pcr.0 % Ticks27M::WRAP).cast_signed() + ticks % wrap).rem_euclid(wrap).cast_unsigned())
 }

@@ -5,7 +5,7 @@ use crate::switch::slate::{Clip, Player};
 use crate::switch::splice::Splicer;
 use crate::tr101290::{self, Analyser};
 use crate::ts::{PACKET_SIZE, Packet};
-use crate::units::Instant;
+use crate::units::{Instant, Ticks27M};
 
 #[derive(Debug)]
 pub(super) struct Slate {
@@ -15,6 +15,8 @@ pub(super) struct Slate {
     /// What its times are moved by in its first turn, in 27 MHz ticks.
     offset: i64,
     turn: Option<u64>,
+    /// What its clock shows where a turn begins.
+    pub(super) origin: Option<Ticks27M>,
 }
 
 /// A packet of it.
@@ -26,22 +28,28 @@ pub(super) struct Next {
 
 impl Slate {
     pub(super) fn new(clip: &Clip, side: usize, remux: &mut Remux) -> Self {
-        let mut slate = Self { player: Player::new(clip.clone()), side, offset: 0, turn: None };
-        slate.once(|bytes| remux.watch(side, Packet::new(bytes)));
-        slate
+        let mut slate = Self { player: Player::new(clip.clone()), side, offset: 0, turn: None, origin: None };
+        let mut origin = None;
+        slate.once(|bytes, due| {
+            let packet = Packet::new(bytes);
+            remux.watch(side, packet);
+            let back = due.since(Instant::ZERO).nanos().saturating_mul(27) / 1000;
+            origin = origin.or_else(|| Some(packet.pcr()?.later(-back)));
+        });
+        Self { origin, ..slate }
     }
 
     /// Tells a splicer what the clip is made of.
     pub(super) fn introduce(&mut self, splicer: &mut Splicer) {
         let mut analyser = Analyser::new(&tr101290::Settings::default());
-        self.once(|bytes| analyser.packet(Instant::ZERO, bytes, &mut ()));
+        self.once(|bytes, _| analyser.packet(Instant::ZERO, bytes, &mut ()));
         splicer.structure(self.side, analyser.programs(), analyser.streams(), |_| {});
     }
 
-    fn once(&mut self, mut each: impl FnMut(&[u8; PACKET_SIZE])) {
+    fn once(&mut self, mut each: impl FnMut(&[u8; PACKET_SIZE], Instant)) {
         self.player.start(Instant::ZERO);
         while let Some(frame) = self.player.next_due(Instant::NEVER).filter(|frame| frame.turn == 0) {
-            each(frame.bytes);
+            each(frame.bytes, frame.due);
         }
         self.player.stop();
     }
@@ -69,23 +77,6 @@ impl Slate {
     pub(super) fn offset(&self) -> i64 {
         let turns = i64::try_from(self.turn.unwrap_or(0)).unwrap_or(0);
         self.offset.wrapping_add(turns.wrapping_mul(i64::try_from(self.player.length()).unwrap_or(0)))
-    }
-
-    /// The first PCR of the clip, from which its times run.
-    pub(super) fn first_pcr(&mut self) -> Option<crate::units::Ticks27M> {
-        let mut first = None;
-        let mut at = None;
-        self.player.start(Instant::ZERO);
-        while let Some(frame) = self.player.next_due(Instant::NEVER).filter(|frame| frame.turn == 0) {
-            if let Some(pcr) = Packet::new(frame.bytes).pcr() {
-                first = Some(pcr);
-                at = Some(frame.due);
-                break;
-            }
-        }
-        self.player.stop();
-        let back = at?.since(Instant::ZERO).nanos().saturating_mul(27) / 1000;
-        Some(super::output::ahead(first?, -back))
     }
 
     pub(super) fn next_due(&mut self, now: Instant) -> Option<Next> {

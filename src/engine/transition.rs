@@ -4,16 +4,16 @@ use super::Events;
 use super::channel::{Channel, Pending};
 use super::event::{Cost, Event, Kind, What};
 use super::flow::Flow;
-use super::output::{Sending, ahead};
+use super::output::Sending;
+use super::packets::packet_at;
 use super::path::Path;
 use super::setup::ClockPolicy;
 use super::slots::{Frames, Slot, Slots};
-use crate::switch::Handle;
 use crate::switch::align::{Leaving, Relation};
 use crate::switch::policy::{Decision, LossAction, Why as Reason};
 use crate::switch::splice::{self, OnAir, Out, Outcome, Plan, Request, Side, Splicer, Why};
 use crate::ts::Packet;
-use crate::units::{BitRate, InputId, Instant, Pid, Span};
+use crate::units::{BitRate, Instant, Pid, Span};
 
 /// After so long a place is sought again where the last that was found was not there any more.
 const AGAIN: Span = Span::from_millis(20);
@@ -31,8 +31,9 @@ pub(super) const SAID: usize = 512;
 pub(super) enum Stage {
     /// One input is sent, and what is the same.
     Steady,
-    /// A place is sought to go to another, until then; again from a time on where what was found was not there any more.
-    Seeking { to: usize, until: Instant, again: Option<Instant> },
+    /// A place is sought to go to another; from a time on, where it is not known yet how that stands to the one on air, or what was
+    /// found was not there any more.
+    Seeking { to: usize, from: Option<Instant> },
     /// The packets of both are sent.
     Running {
         plan: Plan,
@@ -43,16 +44,12 @@ pub(super) enum Stage {
     },
 }
 
-fn bytes_of<F: Frames>(frames: &F, handle: Handle) -> Option<&[u8; crate::ts::PACKET_SIZE]> {
-    frames.frame(Slot(handle.frame)).get(usize::from(handle.offset)..)?.first_chunk()
-}
-
 impl Stage {
     /// When something is to be done though nothing leaves.
     pub(super) fn deadline(&self) -> Instant {
         match self {
-            Self::Seeking { again: Some(again), .. } => *again,
-            Self::Steady | Self::Seeking { again: None, .. } | Self::Running { .. } => Instant::NEVER,
+            Self::Seeking { from: Some(from), .. } => *from,
+            Self::Steady | Self::Seeking { from: None, .. } | Self::Running { .. } => Instant::NEVER,
         }
     }
 }
@@ -66,19 +63,14 @@ impl Channel {
     }
 
     /// An input was chosen.
-    pub(super) fn begin(&mut self, to: Decision, from: Option<usize>, at: Instant, paths: &[Path], slots: &mut Slots) {
-        // a switch that another overtook before its first packet left never was one
-        let from = match self.pending {
-            Some(pending) => pending.from,
-            None => from.map(|place| self.input(place)),
-        };
-        let pending = Pending { from, why: to.why, kind: Kind::Identical, decided: at, fallback: None };
+    pub(super) fn begin(&mut self, to: Decision, at: Instant, paths: &[Path], slots: &mut Slots) {
         if let Stage::Running { .. } = self.stage {
             // it is gone on with when this one has ended
             self.next = Some(to.why);
             return;
         }
-        self.pending = Some(pending);
+        // one that another overtakes before its first packet left never was a switch
+        self.pending = Some(Pending::new(to.why, at));
         if self.loss.is_none() || !matches!(self.flow, Flow::Joint(_)) {
             self.go_to(to.to, at, paths, slots);
         }
@@ -144,9 +136,7 @@ impl Channel {
         if let Some(slate) = self.output.slate.as_ref().filter(|slate| slate.is_playing()) {
             (self.side, self.offset, self.extra) = (slate.side, slate.offset(), 0);
         }
-        let from = Some(self.input(active));
-        let pending = Pending { from, why: Reason::Recovery, kind: Kind::Identical, decided: at, fallback: None };
-        self.pending.get_or_insert(pending);
+        self.pending.get_or_insert_with(|| Pending::new(Reason::Recovery, at));
         self.go_to(active, at, paths, slots);
     }
 
@@ -154,7 +144,8 @@ impl Channel {
     fn cut(&mut self, to: usize, why: Option<Why>, at: Instant, slots: &mut Slots) {
         let seamless = self.flow.follow(to, at, slots);
         debug_assert!(!seamless || self.output.last_packet.is_none() || self.side == to);
-        let clock = self.output.clock(at).map(|clock| ahead(clock, self.hidden(self.offset)));
+        self.stage = Stage::Steady;
+        let clock = self.output.clock(at).map(|clock| clock.later(self.hidden(self.offset)));
         let offset = clock.zip(self.clock_of(to, at)).map(|(out, own)| out.step_from(own));
         self.offset = offset.unwrap_or(0).div_euclid(300) * 300;
         self.extra = 0;
@@ -182,11 +173,14 @@ impl Channel {
             Some(Relation::OutOfWindow { .. } | Relation::Independent) => splice::Kind::Independent,
         };
         let planned = pending.why.is_planned();
-        let limit = if planned { Request::LIMIT_PLANNED } else { Request::LIMIT_EMERGENCY };
+        let most = if planned { Request::LIMIT_PLANNED } else { Request::LIMIT_EMERGENCY };
+        let spent = at.since(pending.decided);
+        if spent >= most {
+            return false;
+        }
         let is_known = known.is_some() || relation.is_some_and(|relation| relation != Relation::Unknown);
-        if planned && !is_known && alive && at.since(pending.decided) < LEARNT {
-            let until = pending.decided + limit;
-            self.stage = Stage::Seeking { to, until, again: Some(at + AGAIN) };
+        if planned && !is_known && alive && spent < LEARNT {
+            self.stage = Stage::Seeking { to, from: Some(at + AGAIN) };
             return true;
         }
         let mut pairs = [(Pid::NULL, Pid::NULL); PAIRS];
@@ -198,10 +192,10 @@ impl Channel {
             planned,
             alive,
             constant: rate(paths, self.inputs.start + self.side, self.inputs.start + to).is_some(),
-            limit,
+            limit: Span::from_nanos(most.nanos() - spent.nanos()),
         };
         splicer.begin(request, pairs.get(..len).unwrap_or(&[]), at);
-        self.stage = Stage::Seeking { to, until: at + limit, again: None };
+        self.stage = Stage::Seeking { to, from: None };
         true
     }
 
@@ -209,64 +203,46 @@ impl Channel {
         if let Stage::Seeking { .. } = self.stage {
             self.stage = Stage::Steady;
             if let Some(splicer) = self.splicer() {
-                splicer.cancel(|out| {
-                    if let Out::Drop(handle) = out {
-                        slots.release(Slot(handle.frame));
-                    }
-                });
+                splicer.cancel(|out| give_back(slots, out));
             }
         }
     }
 
     /// Looks whether a place that is sought is there.
     fn look_for_place<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
-        let Stage::Seeking { to: wanted, until, again } = self.stage else { return };
-        if let Some(again) = again {
-            if to.now < again {
-                return;
-            }
-            if !self.seek(wanted, to.now, paths) {
-                return;
-            }
-            if let Stage::Seeking { again: Some(_), .. } = self.stage {
-                return;
-            }
-            self.stage = Stage::Seeking { to: wanted, until, again: None };
+        if let Stage::Seeking { to: wanted, from: Some(from) } = self.stage
+            && from <= to.now
+            && !self.seek(wanted, to.now, paths)
+        {
+            self.cut(wanted, Some(Why::NoPlace), to.now, to.slots);
+            return;
         }
+        let Stage::Seeking { to: wanted, from: None } = self.stage else { return };
         let Flow::Joint(joint) = &mut self.flow else { return };
-        let outcome = joint.splicer.as_deref_mut().map_or(Outcome::Wait, |splicer| splicer.plan(to.now));
-        let why = match outcome {
-            Outcome::Wait => return,
-            Outcome::Go(plan) => {
-                if joint.begin(&plan, to.frames, to.now, to.slots) {
-                    let rate = rate(paths, self.inputs.start + self.side, self.inputs.start + wanted);
-                    self.stage = Stage::Running { plan, entered: false, gap: Span::ZERO, rate };
-                    self.output.remux.loosen(true);
-                    return;
-                }
+        match joint.splicer.as_deref_mut().map_or(Outcome::Wait, |splicer| splicer.plan(to.now)) {
+            Outcome::Wait => {}
+            Outcome::Go(plan) if joint.begin(&plan, to.frames, to.now, to.slots) => {
+                let rate = rate(paths, self.inputs.start + self.side, self.inputs.start + wanted);
+                self.stage = Stage::Running { plan, entered: false, gap: Span::ZERO, rate };
+                self.output.remux.loosen(true);
+            }
+            Outcome::Go(_) => {
                 // its first packet is gone already: another place
                 self.forget_seeking(to.slots);
-                if to.now < until {
-                    self.stage = Stage::Seeking { to: wanted, until, again: Some(to.now + AGAIN) };
-                    return;
-                }
-                Why::NoPlace
+                self.stage = Stage::Seeking { to: wanted, from: Some(to.now + AGAIN) };
             }
-            Outcome::Fallback(why) => why,
-        };
-        self.stage = Stage::Steady;
-        self.cut(wanted, Some(why), to.now, to.slots);
+            Outcome::Fallback(why) => self.cut(wanted, Some(why), to.now, to.slots),
+        }
     }
 
     /// Sends what is due, as far as the outbox has room.
     #[inline]
     pub(super) fn release<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
         let Some(active) = self.chooser.active() else { return };
-        let (id, first) = (self.id, self.inputs.start);
-        let (now, events) = (to.now, &mut *to.events);
-        self.flow.news(now, |place, kinship| {
-            let input = InputId(u16::try_from(first + place).unwrap_or(u16::MAX));
-            events.push(Event { at: now, channel: id, what: What::Kinship { input, kinship } });
+        let (id, output, events) = (self.id, &self.output, &mut *to.events);
+        self.flow.news(to.now, |place, kinship| {
+            let what = What::Kinship { input: output.input(place), kinship };
+            events.push(Event { at: to.now, channel: id, what });
         });
         loop {
             self.look_for_place(to, paths);
@@ -286,6 +262,7 @@ impl Channel {
         }
         let Self { output, flow, .. } = self;
         let waiting = flow.is_waiting(Some(active));
+        let before = output.last_pcr();
         output.fill(to, waiting, |side, offset, bytes| {
             if let Flow::Joint(joint) = flow
                 && let Some(splicer) = joint.splicer.as_deref_mut()
@@ -293,8 +270,13 @@ impl Channel {
                 splicer.sent(side, offset, Packet::new(bytes));
             }
         });
-        if self.output.last_pcr().is_some_and(|left| left.at == to.now) {
-            self.tell_clock(self.offset);
+        if self.output.last_pcr() != before {
+            let slate = self.output.slate.as_ref().filter(|slate| slate.is_playing());
+            let offset = match self.stage {
+                Stage::Running { plan, entered: true, .. } => plan.offset,
+                Stage::Steady | Stage::Seeking { .. } | Stage::Running { .. } => self.offset,
+            };
+            self.tell_clock(slate.map_or(offset, |slate| slate.offset()));
         }
     }
 
@@ -318,7 +300,7 @@ impl Channel {
         if outline.payload_unit_start_indicator()
             && let Flow::Joint(joint) = &mut self.flow
             && let Some(splicer) = joint.splicer.as_deref_mut()
-            && let Some(bytes) = bytes_of(to.frames, handle)
+            && let Some(bytes) = packet_at(to.frames.frame(Slot(handle.frame)), handle.offset)
         {
             splicer.sent(side, offset, Packet::new(bytes));
         }
@@ -342,7 +324,7 @@ impl Channel {
         if let Some(left) = self.output.last_pcr()
             && let Some(splicer) = self.splicer()
         {
-            splicer.clock(ahead(left.pcr, hidden), left.at);
+            splicer.clock(left.pcr.later(hidden), left.at);
         }
     }
 
@@ -356,8 +338,11 @@ impl Channel {
                 None => return false,
             },
         };
-        let Some((splicer, bytes)) = joint.splicer.as_deref_mut().zip(bytes_of(to.frames, leaving.handle)) else {
-            to.slots.release(Slot(leaving.handle.frame));
+        let slot = Slot(leaving.handle.frame);
+        let Some((splicer, bytes)) =
+            joint.splicer.as_deref_mut().zip(packet_at(to.frames.frame(slot), leaving.handle.offset))
+        else {
+            to.slots.release(slot);
             return true;
         };
         let said = &mut self.said;
@@ -411,7 +396,7 @@ impl Channel {
                 Out::Null => self.output.null(to),
                 Out::Pcr { side, pid, value } => {
                     let (side, offset) = of(side);
-                    let value = ahead(value, -self.hidden(offset));
+                    let value = value.later(-self.hidden(offset));
                     self.output.pcr(Some((side, pid)), value, to);
                     self.tell_clock(offset);
                 }
@@ -459,16 +444,17 @@ impl Channel {
             && active != self.side
             && self.loss.is_none()
         {
-            self.pending = Some(Pending {
-                from: Some(self.input(self.side)),
-                why,
-                kind: Kind::Identical,
-                decided: to.now,
-                fallback: None,
-            });
+            self.pending = Some(Pending::new(why, to.now));
             self.go_to(active, to.now, paths, to.slots);
         }
         true
+    }
+}
+
+/// Lets go of a packet that a splicer gives back.
+pub(super) fn give_back(slots: &mut Slots, out: Out) {
+    if let Out::Drop(handle) = out {
+        slots.release(Slot(handle.frame));
     }
 }
 

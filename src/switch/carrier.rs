@@ -178,7 +178,7 @@ impl Carrier {
         // an eighth of what it is off, so that the jitter of one does not become that of the line
         let off = self.on_line(at).map(|line| pcr.step_from(line)).filter(|off| off.abs() <= MAX_OFF_LINE);
         let correction = off.map_or(0, |off| off - off / 8);
-        self.line = Some((at, moved(pcr, -correction)));
+        self.line = Some((at, pcr.later(-correction)));
         self.last_pcr = (at, pcr);
     }
 
@@ -186,7 +186,7 @@ impl Carrier {
     fn on_line(&self, at: Instant) -> Option<Ticks27M> {
         let (from, pcr) = self.line?;
         let nanos = at.since(from).nanos();
-        Some(moved(pcr, nanos / 1_000 * 27 + nanos % 1_000 * 27 / 1_000))
+        Some(pcr.later(nanos / 1_000 * 27 + nanos % 1_000 * 27 / 1_000))
     }
 
     /// The longest pause of the last second or so.
@@ -304,7 +304,7 @@ impl Carrier {
             && let Some(line) = self.on_line(now)
         {
             // the last one may have left early, and time never runs backwards
-            let pcr = if line.step_from(self.last_pcr.1) > 0 { line } else { moved(self.last_pcr.1, 1) };
+            let pcr = if line.step_from(self.last_pcr.1) > 0 { line } else { self.last_pcr.1.later(1) };
             self.last_pcr = (now, pcr);
             tick.pcr = Some(pcr);
             hole.owed -= WHOLE;
@@ -333,12 +333,6 @@ impl Tick {
     }
 }
 
-/// A PCR so many ticks later, or earlier.
-fn moved(pcr: Ticks27M, ticks: i64) -> Ticks27M {
-    let wrap = Ticks27M::WRAP.cast_signed();
-    Ticks27M((pcr.0 % Ticks27M::WRAP).wrapping_add_signed(ticks.rem_euclid(wrap)) % Ticks27M::WRAP)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,7 +353,7 @@ mod tests {
                 return from + (number - 1) * packets * 1_504 * 1_000_000_000 / bit_rate;
             }
             for packet in 0..packets {
-                let pcr = (packet == 0 && now >= pcr_due).then(|| moved(Ticks27M(start), now * 27 / 1_000));
+                let pcr = (packet == 0 && now >= pcr_due).then(|| Ticks27M(start).later(now * 27 / 1_000));
                 pcr_due += i64::from(pcr.is_some()) * 20 * MS;
                 carrier.sent(at(now), pcr);
                 assert!(carrier.deadline() > at(now));
@@ -409,7 +403,7 @@ mod tests {
             let clocks = pcrs(&left);
             assert!(clocks.windows(2).all(|pair| pair[1].0 - pair[0].0 <= 35 * MS));
             for (now, pcr) in &clocks {
-                let line = moved(Ticks27M(start), now * 27 / 1_000);
+                let line = Ticks27M(start).later(now * 27 / 1_000);
                 assert!(pcr.step_from(line).abs() <= 30, "{pcr:?} and not {line:?}");
             }
             // tables each 100 ms and clocks each 30 ms need more than the slowest stream has
@@ -511,10 +505,10 @@ mod tests {
             now = n * 5 * MS;
             // up to 4 ms late
             let late = n * n * 7 % 5 * MS;
-            carrier.sent(at(now + late.min(4 * MS)), Some(moved(Ticks27M(9), now * 27 / 1_000)));
+            carrier.sent(at(now + late.min(4 * MS)), Some(Ticks27M(9).later(now * 27 / 1_000)));
         }
         let line = carrier.on_line(at(now + 50 * MS)).unwrap();
-        let off = line.step_from(moved(Ticks27M(9), (now + 50 * MS) * 27 / 1_000));
+        let off = line.step_from(Ticks27M(9).later((now + 50 * MS) * 27 / 1_000));
         assert!((-3 * 27_000..0).contains(&off), "{off} ticks");
         carrier.sent(at(now + 20 * MS), Some(Ticks27M(1_000_000_000_000)));
         assert_eq!(carrier.on_line(at(now + 21 * MS)), Some(Ticks27M(1_000_000_027_000)));

@@ -23,8 +23,7 @@ const fn moved(base: u64, ticks: i64) -> u64 {
 
 /// A PCR that much later: PCR and PTS move by the same.
 pub(super) const fn moved_pcr(pcr: Ticks27M, ticks: i64, nudge: i64) -> Ticks27M {
-    let coarse = (moved(pcr.0 / 300, ticks) * 300 + pcr.0 % 300).cast_signed();
-    Ticks27M(coarse.saturating_add(nudge).rem_euclid(Ticks27M::WRAP.cast_signed()).cast_unsigned())
+    Ticks27M(moved(pcr.0 / 300, ticks) * 300 + pcr.0 % 300).later(nudge)
 }
 
 /// Moves a time of 3, 15 and 15 bits, each with a marker bit behind it: PTS, DTS, DTS_next_AU, and the base of ESCR.

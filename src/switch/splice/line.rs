@@ -23,12 +23,12 @@ pub(super) struct Line {
 impl Line {
     /// A PCR that stands at this time; true where the line begins with it, or begins anew.
     pub(super) const fn put(&mut self, pcr: Ticks27M, at: Instant) -> bool {
-        let origin = shift(pcr, ticks(at).wrapping_neg());
+        let origin = pcr.later(ticks(at).wrapping_neg());
         if let Some((known, count)) = self.origin {
             let off = origin.step_from(known);
             if off.abs() <= JUMP {
                 let count = if count < MEAN { count + 1 } else { MEAN };
-                self.origin = Some((shift(known, off / count), count));
+                self.origin = Some((known.later(off / count), count));
                 return false;
             }
         }
@@ -38,7 +38,7 @@ impl Line {
 
     /// What it shows at this time.
     pub(super) fn at(&self, at: Instant) -> Option<Ticks27M> {
-        self.origin.map(|(origin, _)| shift(origin, ticks(at)))
+        self.origin.map(|(origin, _)| origin.later(ticks(at)))
     }
 
     /// When it shows `pcr`, the time nearest to `near`.
@@ -51,15 +51,8 @@ impl Line {
     /// The same clock seen later, and set on by an offset.
     pub(super) fn moved(&self, later: i64, offset: i64) -> Self {
         let back = ticks(Instant::from_nanos(later)).wrapping_neg();
-        Self { origin: self.origin.map(|(origin, count)| (shift(origin, back.wrapping_add(offset)), count)) }
+        Self { origin: self.origin.map(|(origin, count)| (origin.later(back.wrapping_add(offset)), count)) }
     }
-}
-
-/// A PCR and so many ticks more.
-pub(super) const fn shift(pcr: Ticks27M, ticks: i64) -> Ticks27M {
-    let wrap = Ticks27M::WRAP.cast_signed();
-    let sum = (pcr.0 % Ticks27M::WRAP).cast_signed() + ticks.rem_euclid(wrap);
-    Ticks27M(sum.rem_euclid(wrap).cast_unsigned())
 }
 
 /// A time and so many nanoseconds more, which may be negative.
@@ -83,13 +76,13 @@ mod tests {
         for n in 0..100_i64 {
             let jitter = [0, 900_000, -900_000, 0][usize::try_from(n % 4).unwrap()];
             let at = Instant::from_nanos(n * 40_000_000 + 7);
-            assert_eq!(line.put(shift(start, n * 1_080_000), later(at, jitter)), n == 0);
+            assert_eq!(line.put(start.later(n * 1_080_000), later(at, jitter)), n == 0);
         }
         let at = Instant::from_nanos(99 * 40_000_000 + 7);
-        let off = line.at(at).unwrap().step_from(shift(start, 99 * 1_080_000));
+        let off = line.at(at).unwrap().step_from(start.later(99 * 1_080_000));
         assert!(off.abs() < 27 * 200, "{off}");
         let pcr = line.at(at).unwrap();
-        let back = line.when(shift(pcr, 27_000_000), at).unwrap();
+        let back = line.when(pcr.later(27_000_000), at).unwrap();
         assert!((back.nanos() - at.nanos() - 1_000_000_000).abs() < 100, "{back:?}");
         assert!(line.put(Ticks27M(5), at));
         assert_eq!(line.at(at), Some(Ticks27M(5)));

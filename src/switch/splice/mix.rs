@@ -3,7 +3,7 @@
 use super::feed::{Feed, Left, Phase, Role, Stream};
 use super::held::{Held, List, Pool, Stamp};
 use super::judge::{Verdict, stop};
-use super::line::{Line, lasting, later, shift};
+use super::line::{Line, lasting, later};
 use super::plan::Choice;
 use super::{Cost, Leaving, OnAir, Out, Plan, Request, Side};
 use crate::ts::Packet;
@@ -127,7 +127,7 @@ impl Mix<'_> {
                 out(Out::Send { side: Side::Old, handle, outline, strip: false });
             } else {
                 if let Some(pcr) = packet.pcr() {
-                    out(Out::Pcr { side: Side::Old, pid, value: shift(pcr, from.offset) });
+                    out(Out::Pcr { side: Side::Old, pid, value: pcr.later(from.offset) });
                 } else if self.run.request.constant {
                     out(Out::Null);
                 }
@@ -168,7 +168,7 @@ impl Mix<'_> {
         self.run.slot = self.now;
         let (feed, offset) = (self.run.plan.to, self.run.plan.offset);
         let send = Out::Send { side: Side::New, handle, outline, strip: false };
-        let pcr = packet.pcr().map(|pcr| Out::Pcr { side: Side::New, pid, value: shift(pcr, offset) });
+        let pcr = packet.pcr().map(|pcr| Out::Pcr { side: Side::New, pid, value: pcr.later(offset) });
         let is_null = pid == Pid::NULL;
         let verdict = if is_null { Verdict::Drop } else { self.judge_new(feed, offset, packet) };
         let place = self.feeds.get(feed).and_then(|feed| feed.place(pid));

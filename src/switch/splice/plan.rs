@@ -2,7 +2,7 @@
 
 use super::feed::{Feed, Left, Mark, Role, Stream};
 use super::held::{Stamp, add};
-use super::line::{Line, lasting, later, shift};
+use super::line::{Line, lasting, later};
 use super::{Entry, Kind, OnAir, Plan, Request, Settings, Why};
 use crate::units::{Instant, Pid, Pts90k, Span};
 
@@ -243,7 +243,7 @@ impl<'a> View<'a> {
     /// When the entry leaves if no time stamp is moved.
     fn locked_leaves(&self, new: &Feed, mark: &Mark, line: Option<Line>) -> Instant {
         let offset = self.request.from.map_or(0, |from| from.offset);
-        let pcr = new.line.at(mark.at).map(|pcr| shift(pcr, offset));
+        let pcr = new.line.at(mark.at).map(|pcr| pcr.later(offset));
         pcr.and_then(|pcr| line?.when(pcr, self.now)).unwrap_or(Instant::NEVER)
     }
 
@@ -301,7 +301,7 @@ impl<'a> View<'a> {
         for end in ends.iter() {
             let plain = end.join.step_from(mark.stamp.pts);
             let hole = push(plain, end).next_multiple_of_(length);
-            let Some(leaves) = line.when(shift(pcr, (plain + hole) * 300), self.now) else { continue };
+            let Some(leaves) = line.when(pcr.later((plain + hole) * 300), self.now) else { continue };
             let late = leaves.nanos().saturating_sub(due.nanos());
             if leaves < floor || late > most || best.as_ref().is_some_and(|best| best.0 <= hole) {
                 continue;
@@ -335,7 +335,7 @@ impl<'a> View<'a> {
             offset += back.max(push(offset, end));
             hole = add(mark.stamp.pts, offset).step_from(end.join).max(0);
         }
-        let Some(leaves) = line.when(shift(pcr, offset * 300), self.now) else { return Fit::No };
+        let Some(leaves) = line.when(pcr.later(offset * 300), self.now) else { return Fit::No };
         if leaves.nanos().saturating_sub(due.nanos()) > LATE + CACHED.nanos() {
             return Fit::No;
         }
