@@ -470,17 +470,17 @@ fn a_forecast_says_what_a_switch_would_cost() {
     let mut rig = Rig::new(tapes, 100 * MS, true, Entry::Next);
     let at = |ms: i64| changeover::units::Instant::from_nanos(ms * MS);
     let request = rig.request(1, Kind::Independent, true, true);
-    assert_eq!(rig.splicer.forecast(&request, at(0)), Forecast::None(Why::NoTimes));
+    assert_eq!(rig.splicer.forecast(request, &[], at(0)), Some(Forecast::NotYet(Why::NoTimes)));
     let mut places = 0;
     for ms in (2000..4000).step_by(10) {
         rig.run(ms * MS);
-        match rig.splicer.forecast(&request, at(ms)) {
+        match rig.splicer.forecast(request, &[], at(ms)).unwrap() {
             Forecast::Place { kind, wait, hole } => {
                 assert_eq!((kind, hole.nanos()), (Kind::Independent, 0));
                 assert!(wait.nanos() < 200 * MS);
                 places += 1;
             }
-            Forecast::None(why) => assert_eq!(why, Why::NoPlace),
+            Forecast::NotYet(why) | Forecast::Never(why) => assert_eq!(why, Why::NoPlace),
         }
     }
     // a random access point each 480 ms, and each 100 ms in the delay line

@@ -1,6 +1,6 @@
 //! What the engines tell, in the log: in words, and with the line of the journal beside them.
 
-use crate::engine::{Event, Reason, Setting, Switch, What};
+use crate::engine::{Event, Forecast, Kind, Reason, Setting, Switch, What};
 use crate::health::{Criterion, Measure};
 use crate::replay::journal::{Line, Names, TimeBase};
 use crate::switch::align::Relation;
@@ -68,7 +68,10 @@ pub fn words(names: &Names, event: &Event) -> String {
             format!("{}: unhealthy, {} {}", of(input), criterion.name(), amount(criterion, value))
         }
         What::Cleared { input, criterion } => format!("{}: {} is over", of(input), criterion.name()),
-        What::Kinship { input, kinship } => format!("{}: {}", of(input), stands(kinship.relation)),
+        What::Kinship { input, kinship, forecast } => {
+            let cost = forecast.map_or_else(String::new, |forecast| format!("; {}", foreseen(&forecast)));
+            format!("{}: {}{cost}", of(input), stands(kinship.relation))
+        }
         What::Switch(switch) => format!("{channel}: {}", switched(names, &switch)),
         What::ClockStep { input, pid, ticks } => {
             let step = Ticks27M::span(ticks.unsigned_abs()).millis();
@@ -98,6 +101,18 @@ fn amount(criterion: Criterion, value: u64) -> String {
         Measure::Counted => format!("{value} times in its window"),
         // The limit that was passed is the user's choice, and the event does not say which it was.
         Measure::Both => format!("({value})"),
+    }
+}
+
+/// What a switch to an input would cost.
+fn foreseen(forecast: &Forecast) -> String {
+    let hole = forecast.hole.map_or(0.0, Span::millis);
+    match (forecast.kind, forecast.fallback, forecast.wait) {
+        (Kind::Identical, ..) => "a switch to it costs nothing".to_owned(),
+        (Kind::Cut, Some(why), _) => format!("a switch to it is a hard cut: {}", why.name()),
+        (Kind::Cut, None, _) => "a switch to it is a hard cut".to_owned(),
+        (kind, _, None) => format!("a switch to it is {}, at its next random access point", kind.name()),
+        (kind, _, Some(_)) => format!("a switch to it is {}, with no picture for {hole:.1} ms", kind.name()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::engine::{ChannelSnapshot, InputSnapshot, InputState};
 use crate::health::Criterion;
 use crate::measure::clock;
 use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
+use crate::switch::remux;
 use crate::tr101290::Indicator;
 
 use super::rack::{Channel, Input, Rack};
@@ -247,6 +248,15 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
             Some((and(&row.labels, "relation", relation), 1.0))
         }),
     )?;
+    families.gauge(
+        "input_forecast",
+        "1 for the kind of cut that a switch to the input would be now",
+        None,
+        rows.iter().filter_map(|row| {
+            let kind = row.state.forecast?.kind.name();
+            Some((and(&row.labels, "kind", kind), 1.0))
+        }),
+    )?;
     families.of_inputs(
         "input_merge_missing_packets",
         "TS packets of the output that the input did not have and another had",
@@ -389,12 +399,34 @@ fn channel_families(families: &mut Families<'_>, rows: &[ChannelRow<'_>]) -> fmt
         rows,
         |state| state.unsynchronised,
     )?;
+    families.counter(
+        "channel_rewriting",
+        "Packets and tables that were not rewritten as was meant, by what became of them",
+        None,
+        rows.iter().flat_map(|row| {
+            let of = |what| and(&row.labels, "what", what);
+            rewritten(&row.state.rewriting).map(|(what, count)| (of(what), count))
+        }),
+    )?;
     families.gauge(
         "channel_muted",
         "1 while the output is stopped because no input is healthy",
         None,
         rows.iter().map(|row| (row.labels.clone(), flag(row.state.muted))),
     )
+}
+
+/// What went otherwise than was meant, by its name.
+const fn rewritten(counts: &remux::Counts) -> [(&'static str, u64); 7] {
+    [
+        ("scrambled_unmoved", counts.scrambled_unmoved),
+        ("pes_split", counts.pes_split),
+        ("splice_encrypted", counts.splice_encrypted),
+        ("splice_unmoved", counts.splice_unmoved),
+        ("dropped_unmapped", counts.dropped_unmapped),
+        ("dropped_midway", counts.dropped_midway),
+        ("left_out", counts.left_out),
+    ]
 }
 
 fn output_families(families: &mut Families<'_>, rows: &[OutputRow<'_>]) -> fmt::Result {

@@ -11,9 +11,9 @@ use crate::engine::{ChannelSnapshot, InputSnapshot};
 use crate::health::Criterion;
 use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::replay::journal::rfc3339;
-use crate::replay::kinship::KinshipView;
-use crate::switch::align;
+use crate::replay::kinship::{ForecastView, KinshipView};
 use crate::switch::policy::LossAction;
+use crate::switch::{align, remux};
 use crate::tr101290::Indicator;
 use crate::units::{InputId, Instant};
 
@@ -56,6 +56,8 @@ pub struct ChannelView {
     pub unsynchronised: u64,
     /// When the last packet was put out.
     pub last_packet: Option<String>,
+    /// What became of packets and tables where they were rewritten.
+    pub rewriting: remux::Counts,
     /// Its inputs, in the order of the configuration.
     pub inputs: Vec<InputView>,
     /// Its outputs, in the order of the configuration.
@@ -111,8 +113,10 @@ pub struct InputView {
     pub figures: FiguresView,
     /// How it stands to the input on air; null for that one, and where inputs are not held against each other.
     pub kinship: Option<KinshipView>,
+    /// What a planned switch to it would cost, as it was within the last second; null for the one on air, and while none is.
+    pub forecast: Option<ForecastView>,
     /// What became of its packets among those of the others; null where inputs are not held against each other.
-    pub merge: Option<MergeView>,
+    pub merge: Option<align::Counts>,
     /// Its socket.
     pub socket: SocketView,
 }
@@ -130,36 +134,6 @@ pub struct RtpView {
     pub late: u64,
     /// Times that the sequence began anew.
     pub restarts: u64,
-}
-
-/// What became of an input's packets where equal inputs are merged.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct MergeView {
-    /// Packets that another input had as well.
-    pub matched: u64,
-    /// Packets that left and that no other merged input had.
-    pub alone: u64,
-    /// Packets that left and that this input did not have.
-    pub missing: u64,
-    /// Packets that came after their like had left.
-    pub late: u64,
-    /// Packets that no other input had, and that came after their place had passed.
-    pub too_late: u64,
-    /// Packets that had no place among the others.
-    pub stray: u64,
-    /// Packets that differed from what was sent in their place, or had transport_error_indicator set.
-    pub damaged: u64,
-    /// Null packets that left because the PCRs say that all inputs lost them.
-    pub restored: u64,
-    /// Packets dropped for want of room.
-    pub overrun: u64,
-}
-
-impl MergeView {
-    const fn of(counts: align::Counts) -> Self {
-        let align::Counts { matched, alone, missing, late, too_late, stray, damaged, restored, overrun, .. } = counts;
-        Self { matched, alone, missing, late, too_late, stray, damaged, restored, overrun }
-    }
 }
 
 /// An indicator.
@@ -232,6 +206,7 @@ impl ChannelView {
             datagrams,
             unsynchronised,
             last_packet,
+            rewriting,
         } = state;
         let name_of = |input: Option<InputId>| input.and_then(|id| channel.input(id)).map(|input| input.name.clone());
         let sockets = snapshot.outputs.get(channel.id.index()).map_or(&[][..], Vec::as_slice);
@@ -247,6 +222,7 @@ impl ChannelView {
             datagrams,
             unsynchronised,
             last_packet: last_packet.map(|at| time(snapshot, at)),
+            rewriting,
             inputs: channel.inputs.iter().map(|input| InputView::of(input, snapshot)).collect(),
             outputs: channel
                 .outputs
@@ -293,7 +269,8 @@ impl InputView {
             hurried: state.hurried,
             overrun: state.overrun,
             kinship: state.kinship.map(KinshipView::of),
-            merge: state.merged.map(MergeView::of),
+            forecast: state.forecast.map(ForecastView::of),
+            merge: state.merged,
             rtp: RtpView {
                 received: transport.rtp,
                 lost: transport.rtp_lost,

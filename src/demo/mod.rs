@@ -305,7 +305,7 @@ impl Play {
                 raised.remove(criterion);
                 raised.is_empty().then(|| screen::happening(at, &format!("healthy   {}", name(input.index()))))
             }
-            What::Kinship { input, kinship } => {
+            What::Kinship { input, kinship, .. } => {
                 let text = format!("kinship   {} is {}", name(input.index()), kinship.relation.name());
                 Some(screen::happening(at, &text))
             }

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::event::{Cost, Event, InputState, Kind, Switch, What};
 use super::flow::Flow;
+use super::forecast::Outlook;
 use super::output::Output;
 use super::packets::{Packets, packet_at};
 use super::path::Path;
@@ -63,6 +64,7 @@ pub(super) struct Channel {
     on_air: Option<InputId>,
     /// What is sent in place of an input.
     pub(super) loss: Option<LossAction>,
+    pub(super) outlook: Outlook,
     switches: u64,
 }
 
@@ -93,6 +95,7 @@ impl Channel {
             pending: None,
             on_air: None,
             loss: None,
+            outlook: Outlook::NEW,
             switches: 0,
         }
     }
@@ -251,6 +254,7 @@ impl Channel {
             datagrams: self.output.gather.datagrams(),
             unsynchronised: self.output.unsynchronised + self.flow.unsynchronised(),
             last_packet: self.output.last_packet,
+            rewriting: self.output.remux.counts(),
         };
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine tells, and what it is told.
 
+use super::forecast::Forecast;
 use super::setup::MAX_INPUTS;
 use crate::health::Criterion;
 use crate::switch::align::Kinship;
@@ -49,6 +50,8 @@ pub enum What {
         input: InputId,
         /// How it stands.
         kinship: Kinship,
+        /// What a switch to it would cost now; none while nothing can be said.
+        forecast: Option<Forecast>,
     },
     /// The output has another input: told when the first packet of the new one leaves.
     Switch(Switch),
@@ -117,7 +120,7 @@ pub struct Switch {
     pub repeated: Option<u32>,
     /// What a splice cost besides; none for any other cut.
     pub cost: Option<Cost>,
-    /// Why a cut was made where a splice was wanted.
+    /// Why it was no better: a hard cut where a splice was wanted, or a splice of independent inputs where they are locked.
     pub fallback: Option<Why>,
     /// Output time between the last packet of the old input and the first of the new one.
     pub gap: Span,

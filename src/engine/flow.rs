@@ -10,7 +10,7 @@ use super::packets::Packets;
 use super::setup::{ChannelSetup, MAX_INPUTS, Pace};
 use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::InputSnapshot;
-use crate::switch::align::{Kinship, Leaving};
+use crate::switch::align::Leaving;
 use crate::switch::policy::Mode;
 use crate::tr101290::Analyser;
 use crate::units::Instant;
@@ -111,12 +111,12 @@ impl Flow {
         }
     }
 
-    /// Tells what became known of how inputs stand to the one on air.
+    /// Whether feeds were joined or parted since it was last asked.
     #[inline]
-    pub(super) fn news(&mut self, now: Instant, tell: impl FnMut(usize, Kinship)) {
+    pub(super) fn has_changed(&mut self) -> bool {
         match self {
-            Self::Lines(_) => {}
-            Self::Joint(joint) => joint.news(now, tell),
+            Self::Lines(_) => false,
+            Self::Joint(joint) => joint.has_changed(),
         }
     }
 

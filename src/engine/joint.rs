@@ -21,8 +21,6 @@ use crate::units::{Instant, Span};
 
 /// Packets that leave by a clock do so at multiples of this, so that one wake serves several.
 const GRID: i64 = 500_000;
-/// How often it is looked how inputs stand to each other.
-const LOOK: Span = Span::from_secs(1);
 /// Packets in a datagram, most often.
 const USUAL: usize = 7;
 /// How long the last random access point of an input is kept for a cut that enters there.
@@ -46,7 +44,8 @@ pub(super) struct Joint {
     left: Option<(usize, splice::Kind)>,
     /// What was last told of how each input stands to the one on air.
     told: [Option<Discriminant<Relation>>; MAX_INPUTS],
-    look: Instant,
+    /// What makes the output is another.
+    changed: bool,
 }
 
 /// Lets go of a packet.
@@ -92,7 +91,7 @@ impl Joint {
             revisions: [None; MAX_INPUTS],
             left: None,
             told: [None; MAX_INPUTS],
-            look: Instant::LONG_AGO,
+            changed: false,
         }
     }
 
@@ -206,30 +205,21 @@ impl Joint {
         self.decks.iter_mut().for_each(|deck| deck.lost(place));
     }
 
-    /// Looks at most once in [`LOOK`], or where feeds were joined or parted, how the inputs stand to the one on air: those of
-    /// which that is another than was told.
+    /// Whether feeds were joined or parted since it was last asked.
     #[inline]
-    pub(super) fn news(&mut self, now: Instant, tell: impl FnMut(usize, Kinship)) {
-        let mut changed = self.look <= now;
+    pub(super) fn has_changed(&mut self) -> bool {
+        let mut changed = core::mem::take(&mut self.changed);
         while self.decks().0.poll_event().is_some() {
             changed = true;
         }
-        if changed {
-            self.look_around(now, tell);
-        }
+        changed
     }
 
-    #[cold]
-    fn look_around(&mut self, now: Instant, mut tell: impl FnMut(usize, Kinship)) {
-        self.look = now + LOOK;
-        for place in 0..MAX_INPUTS {
-            let Some(kinship) = self.kinship(place, now).filter(|k| k.relation != Relation::Unknown) else { continue };
-            let relation = Some(discriminant(&kinship.relation));
-            if self.told[place] != relation {
-                self.told[place] = relation;
-                tell(place, kinship);
-            }
-        }
+    /// How an input stands to the one on air, where that is another than was told.
+    pub(super) fn news_of(&mut self, place: usize, now: Instant) -> Option<Kinship> {
+        let kinship = self.kinship(place, now).filter(|kinship| kinship.relation != Relation::Unknown)?;
+        let relation = Some(discriminant(&kinship.relation));
+        (core::mem::replace(&mut self.told[place], relation) != relation).then_some(kinship)
     }
 
     /// From now on the output is that of an input. True if it goes on with exactly the next packet.
@@ -264,7 +254,7 @@ impl Joint {
         self.decks().0.clear(|h| release(slots, h));
         self.on = 1 - self.on;
         self.both = false;
-        self.look = Instant::LONG_AGO;
+        self.changed = true;
     }
 
     /// How an input stood to the one on air when it was left; none of any but the last.

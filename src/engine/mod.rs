@@ -8,6 +8,7 @@ mod agenda;
 mod channel;
 mod event;
 mod flow;
+mod forecast;
 mod gather;
 mod joint;
 mod line;
@@ -25,6 +26,7 @@ mod snapshot;
 mod transition;
 
 pub use event::{Command, Cost, Event, InputState, Kind, Reason, Setting, Switch, What};
+pub use forecast::Forecast;
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
 pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace, Setup};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
@@ -335,6 +337,7 @@ impl Engine {
                 let input = &mut snapshot.inputs[channel.inputs.start + place];
                 input.state = channel.state(place, &self.paths);
                 channel.flow.fill(place, input, self.now);
+                input.forecast = channel.forecast(place);
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The state of an engine at a moment, copied out without allocating.
 
 use super::event::InputState;
+use super::forecast::Forecast;
 use crate::health::CriterionSet;
 use crate::measure::rates::PidRate;
 use crate::measure::{accuracy, arrivals, clock};
 use crate::switch::align::{self, Kinship};
 use crate::switch::policy::LossAction;
+use crate::switch::remux;
 use crate::tr101290::{Indicator, SpliceFigures};
 use crate::transport;
 use crate::units::{BitRate, InputId, Instant, Pid};
@@ -46,6 +48,8 @@ pub struct ChannelSnapshot {
     pub unsynchronised: u64,
     /// When the last packet was put out; none before the first.
     pub last_packet: Option<Instant>,
+    /// What became of packets and tables where they were rewritten.
+    pub rewriting: remux::Counts,
 }
 
 /// The most PIDs and clocks of an input that a snapshot shows: the PIDs with the highest rates, and the first clocks.
@@ -101,6 +105,8 @@ pub struct InputSnapshot {
     pub figures: InputFigures,
     /// How it stands to the input on air; none for that one, and where inputs are not held against each other.
     pub kinship: Option<Kinship>,
+    /// What a switch to it would cost, as it was within the last second; none for the one on air, and while there is none.
+    pub forecast: Option<Forecast>,
     /// What became of its packets among those of the others; none where inputs are not held against each other.
     pub merged: Option<align::Counts>,
     /// Datagrams that left before their time because the delay line was full.

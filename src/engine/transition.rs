@@ -2,27 +2,24 @@
 
 use super::Events;
 use super::channel::{Channel, Pending};
-use super::event::{Cost, Event, Kind, What};
+use super::event::{Cost, Kind, What};
 use super::flow::Flow;
+use super::forecast::{Wanted, kind_of, rate};
 use super::output::Sending;
 use super::packets::packet_at;
 use super::path::Path;
 use super::setup::ClockPolicy;
 use super::slots::{Frames, Slot, Slots};
-use crate::switch::align::{Leaving, Relation};
+use crate::switch::align::Leaving;
 use crate::switch::policy::{Decision, LossAction, Why as Reason};
-use crate::switch::splice::{self, OnAir, Out, Outcome, Plan, Request, Side, Splicer, Why};
+use crate::switch::splice::{self, Out, Outcome, Plan, Request, Side, Splicer, Why};
 use crate::ts::Packet;
-use crate::units::{BitRate, Instant, Pid, Span};
+use crate::units::{BitRate, Instant, Span};
 
 /// After so long a place is sought again where the last that was found was not there any more.
 const AGAIN: Span = Span::from_millis(20);
 /// So long a planned switch waits to know how the inputs stand to each other.
 const LEARNT: Span = Span::from_millis(1500);
-/// Streams of one feed that are paired with those of another.
-const PAIRS: usize = 64;
-/// Constant rates that differ by less are one: one part in so many.
-const SAME_RATE: u64 = 20_000;
 /// Room for what the splicer says at once.
 pub(super) const SAID: usize = 512;
 
@@ -55,7 +52,7 @@ impl Stage {
 }
 
 impl Channel {
-    fn splicer(&mut self) -> Option<&mut Splicer> {
+    pub(super) fn splicer(&mut self) -> Option<&mut Splicer> {
         match &mut self.flow {
             Flow::Lines(_) => None,
             Flow::Joint(joint) => joint.splicer.as_deref_mut(),
@@ -162,40 +159,21 @@ impl Channel {
 
     fn seek(&mut self, to: usize, at: Instant, paths: &[Path]) -> bool {
         let Some(pending) = self.pending else { return false };
-        let Flow::Joint(joint) = &mut self.flow else { return false };
-        let relation = joint.kinship(to, at).map(|kinship| kinship.relation);
-        let known = joint.kind_of(to);
-        let alive = joint.deck().lead().is_some_and(|lead| paths[self.inputs.start + lead].candidate().flowing);
-        let Some(splicer) = joint.splicer.as_deref_mut() else { return false };
-        let kind = match relation {
-            Some(Relation::Locked { .. } | Relation::Identical { .. }) => splice::Kind::Locked,
-            Some(Relation::Unknown) | None => known.unwrap_or(splice::Kind::Independent),
-            Some(Relation::OutOfWindow { .. } | Relation::Independent) => splice::Kind::Independent,
-        };
-        let planned = pending.why.is_planned();
-        let most = if planned { Request::LIMIT_PLANNED } else { Request::LIMIT_EMERGENCY };
+        let Wanted { request, fallback, is_known, .. } = self.wanted(to, pending.why.is_planned(), at, paths);
         let spent = at.since(pending.decided);
-        if spent >= most {
+        if spent >= request.limit {
             return false;
         }
-        let is_known = known.is_some() || relation.is_some_and(|relation| relation != Relation::Unknown);
-        if planned && !is_known && alive && spent < LEARNT {
+        let (pairs, len) = self.pairs(to);
+        let Some(splicer) = self.splicer() else { return false };
+        if request.planned && !is_known && request.alive && spent < LEARNT {
             self.stage = Stage::Seeking { to, from: Some(at + AGAIN) };
             return true;
         }
-        let mut pairs = [(Pid::NULL, Pid::NULL); PAIRS];
-        let len = self.output.remux.pairs(self.side, to, &mut pairs);
-        let request = Request {
-            from: Some(OnAir { feed: self.side, offset: self.offset, extra: self.extra }),
-            to,
-            kind,
-            planned,
-            alive,
-            constant: rate(paths, self.inputs.start + self.side, self.inputs.start + to).is_some(),
-            limit: Span::from_nanos(most.nanos() - spent.nanos()),
-        };
+        let request = Request { limit: Span::from_nanos(request.limit.nanos() - spent.nanos()), ..request };
         splicer.begin(request, pairs.get(..len).unwrap_or(&[]), at);
         self.stage = Stage::Seeking { to, from: None };
+        self.pending = Some(Pending { fallback, ..pending });
         true
     }
 
@@ -239,11 +217,8 @@ impl Channel {
     #[inline]
     pub(super) fn release<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
         let Some(active) = self.chooser.active() else { return };
-        let (id, output, events) = (self.id, &self.output, &mut *to.events);
-        self.flow.news(to.now, |place, kinship| {
-            let what = What::Kinship { input: output.input(place), kinship };
-            events.push(Event { at: to.now, channel: id, what });
-        });
+        let changed = self.flow.has_changed();
+        self.look_around(changed, to.now, paths, to.events);
         loop {
             self.look_for_place(to, paths);
             while to.outbox.has_room() {
@@ -428,10 +403,7 @@ impl Channel {
         self.offset = plan.offset;
         self.extra = plan.extra;
         if let Some(pending) = &mut self.pending {
-            pending.kind = match cost.kind {
-                splice::Kind::Locked => Kind::Locked,
-                splice::Kind::Independent => Kind::Independent,
-            };
+            pending.kind = kind_of(cost.kind);
         }
         if self.loss.is_some()
             && let Flow::Joint(joint) = &mut self.flow
@@ -456,10 +428,4 @@ pub(super) fn give_back(slots: &mut Slots, out: Out) {
     if let Out::Drop(handle) = out {
         slots.release(Slot(handle.frame));
     }
-}
-
-/// The rate of both inputs, where it is constant and one.
-fn rate(paths: &[Path], one: usize, other: usize) -> Option<BitRate> {
-    let (one, other) = (paths.get(one)?.analyser.constant_rate()?, paths.get(other)?.analyser.constant_rate()?);
-    (one.0.abs_diff(other.0) <= one.0 / SAME_RATE).then_some(one)
 }

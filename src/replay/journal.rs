@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 
-use super::kinship::KinshipView;
+use super::kinship::{ForecastView, KinshipView};
 use crate::config::Plan;
 use crate::engine::{Cost, Event, InputState, MAX_INPUTS, Setting, What};
 use crate::switch::splice::Why;
@@ -131,7 +131,11 @@ enum Detail<'a> {
     Cleared {
         criterion: &'static str,
     },
-    Kinship(Box<KinshipView>),
+    Kinship {
+        #[serde(flatten)]
+        kinship: Box<KinshipView>,
+        forecast: Option<Box<ForecastView>>,
+    },
     Replaced {
         by: &'static str,
     },
@@ -201,8 +205,10 @@ impl<'a> Line<'a> {
             What::Cleared { input, criterion } => {
                 ("cleared", Some(input), Some(Detail::Cleared { criterion: criterion.name() }))
             }
-            What::Kinship { input, kinship } => {
-                ("kinship", Some(input), Some(Detail::Kinship(Box::new(KinshipView::of(kinship)))))
+            What::Kinship { input, kinship, forecast } => {
+                let forecast = forecast.map(|forecast| Box::new(ForecastView::of(forecast)));
+                let detail = Detail::Kinship { kinship: Box::new(KinshipView::of(kinship)), forecast };
+                ("kinship", Some(input), Some(detail))
             }
             What::Switch(switch) => {
                 let detail = Detail::Switch {

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::engine::Forecast;
 use crate::switch::align::{Kinship, Relation};
+use crate::switch::splice::Why;
 use crate::units::Span;
 
 /// How an input stands to the one on air.
@@ -54,6 +56,44 @@ impl KinshipView {
             Relation::OutOfWindow { skew } => Self { skew_ms: ms(skew), ..none },
             Relation::Locked { ahead, drift } => Self { ahead_ms: ms(ahead), drift_ms_per_s: ms(drift), ..none },
             Relation::Unknown | Relation::Independent => none,
+        }
+    }
+}
+
+/// What a planned switch to an input would cost now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ForecastView {
+    /// `identical`, `locked`, `independent` or `cut`.
+    pub kind: &'static str,
+    /// Packets of the programme that the output would lack; null where it cannot be told.
+    pub lost: Option<u32>,
+    /// Packets of the programme that the output would have twice; null where it cannot be told.
+    pub repeated: Option<u32>,
+    /// Milliseconds until its first packet left; null where there is no place for a splice yet.
+    pub wait_ms: Option<f64>,
+    /// Milliseconds for which no picture would be presented; null where it cannot be told.
+    pub hole_ms: Option<f64>,
+    /// Why it is no better; null where nothing stands against that.
+    pub fallback: Option<&'static str>,
+    /// Streams on air that would be coded otherwise.
+    pub recoded: u16,
+    /// Streams on air that it has nothing for: they would fall silent.
+    pub missing: u16,
+}
+
+impl ForecastView {
+    /// Of a forecast.
+    pub fn of(forecast: Forecast) -> Self {
+        let Forecast { kind, lost, repeated, wait, hole, fallback, recoded, missing } = forecast;
+        Self {
+            kind: kind.name(),
+            lost,
+            repeated,
+            wait_ms: wait.map(Span::millis),
+            hole_ms: hole.map(Span::millis),
+            fallback: fallback.map(Why::name),
+            recoded,
+            missing,
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod analyse;
 pub mod capture;
 pub mod drive;
+mod foresight;
 mod frame;
 mod grid;
 pub mod journal;

@@ -9,9 +9,13 @@ use std::path::Path;
 
 use super::analyse::{AnalyseError, only_flow};
 use super::capture::{Capture, CaptureError};
-use super::report::{ChangeReport, EvidenceReport, FeedReport, FeedsReport, ForecastReport, KinshipReport};
+use super::foresight::Foresight;
+use super::kinship::ForecastView;
+use super::report::{ChangeReport, EvidenceReport, FeedReport, FeedsReport, KinshipReport};
 use super::source::Source;
+use crate::engine::Forecast;
 use crate::switch::align::{Aligner, Counts, Handle, Kinship, Relation, Settings};
+use crate::switch::splice::Kind;
 use crate::transport::{self, Framing};
 use crate::ts::{PACKET_SIZE, Packet};
 use crate::units::{BitRate, Instant, Span};
@@ -158,6 +162,7 @@ pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Res
     let settings =
         Settings { feeds: 2, window: WINDOW, capacity: Settings::capacity(WINDOW, rate), merge: true, pace: false };
     let mut aligner = Aligner::new(&settings);
+    let mut foresight = Foresight::new(WINDOW);
     let mut watch = Watch::default();
     let time = match (feeds[0].is_capture(), feeds[1].is_capture()) {
         (true, true) => "capture",
@@ -182,6 +187,7 @@ pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Res
         }
         for bytes in &feeds[i].packets {
             aligner.packet(i, Packet::new(bytes), Handle::default(), Instant::from_nanos(now), |_| {});
+            foresight.packet(i, bytes, Instant::from_nanos(now));
             packets += 1;
             if packets.is_multiple_of(4096) {
                 progress(packets);
@@ -196,7 +202,7 @@ pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Res
         more = feeds[i].advance()?;
     }
     watch.look(aligner.kinship(1, Instant::from_nanos(now)), now);
-    Ok(report(&aligner, watch, time, now))
+    Ok(report(&aligner, &mut foresight, watch, time, now))
 }
 
 /// All that is due goes.
@@ -205,11 +211,16 @@ fn leave(aligner: &mut Aligner, now: Instant) {
     while aligner.poll_event().is_some() {}
 }
 
-fn report(aligner: &Aligner, watch: Watch, time: &'static str, now: i64) -> KinshipReport {
+fn report(aligner: &Aligner, foresight: &mut Foresight, watch: Watch, time: &'static str, now: i64) -> KinshipReport {
     let at = Instant::from_nanos(now);
     let kinship = watch.last.unwrap_or_else(|| aligner.kinship(1, at));
     let (skew_ms, skew_packets, ahead_ms, drift_ppm) = figures(kinship.relation);
-    let (evidence, forecast) = (kinship.evidence, aligner.forecast(1, at));
+    let evidence = kinship.evidence;
+    let kind = match kinship.relation {
+        Relation::Identical { .. } | Relation::Locked { .. } => Kind::Locked,
+        Relation::Unknown | Relation::OutOfWindow { .. } | Relation::Independent => Kind::Independent,
+    };
+    let forecast = if aligner.is_joined(1) { Some(Forecast::SEAMLESS) } else { foresight.forecast(kind, at) };
     let feed = |feed: usize| {
         let counts = aligner.counts(feed);
         let before = watch.before.map_or(counts, |before| before[feed]);
@@ -243,7 +254,7 @@ fn report(aligner: &Aligner, watch: Watch, time: &'static str, now: i64) -> Kins
             last_match_s: evidence.last_match.map(Instant::seconds),
         },
         feeds: FeedsReport { counted: watch.before.is_some(), a: feed(0), b: feed(1) },
-        forecast: ForecastReport { lost: forecast.lost, repeated: forecast.repeated },
+        forecast: forecast.map(ForecastView::of),
         changes: watch.changes,
         changes_left_out: watch.left_out,
     }

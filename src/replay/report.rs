@@ -28,8 +28,8 @@ pub use indicators::{IndicatorReport, Indicators, Occurrence};
 pub use network::{ArrivalReport, InterArrivalReport};
 pub use page::WIDTH;
 pub use pair::{
-    ChangeReport, EvidenceReport, FeedReport, FeedsReport, ForecastReport, KinshipReport, PairReport, coloured_pair,
-    pair_schema, pair_table,
+    ChangeReport, EvidenceReport, FeedReport, FeedsReport, KinshipReport, PairReport, coloured_pair, pair_schema,
+    pair_table,
 };
 pub use table::{coloured, table};
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::super::kinship::ForecastView;
 use super::page::{Page, Style};
 use super::words::{clipped, count, grouped, pid_name, rate, stream_words};
 use super::{Report, SCHEMA};
@@ -70,7 +71,7 @@ pub struct KinshipReport {
     /// What became of the packets of each.
     pub feeds: FeedsReport,
     /// What a switch from the first to the second would have cost at the end.
-    pub forecast: ForecastReport,
+    pub forecast: Option<ForecastView>,
     /// How it changed, at most 20 times.
     pub changes: Vec<ChangeReport>,
     /// Changes beyond those.
@@ -120,15 +121,6 @@ pub struct FeedReport {
     pub stray: u64,
     /// Those of which the other has a better copy.
     pub damaged: u64,
-}
-
-/// What a switch would cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ForecastReport {
-    /// Packets that would be lost; none where that cannot be known.
-    pub lost: Option<u64>,
-    /// Packets that would leave twice; none where that cannot be known.
-    pub repeated: Option<u64>,
 }
 
 /// A change of how they stand.
@@ -242,12 +234,22 @@ fn kinship(page: &mut Page, it: &KinshipReport) {
         let [a, b] = [it.feeds.a.alone, it.feeds.b.alone].map(|alone| count(alone, "packet", "packets"));
         say(Style::Plain, &format!("once both were merged A alone had {a}, B alone {b}"));
     }
-    let forecast = match (it.forecast.lost, it.forecast.repeated) {
-        (Some(0), Some(0)) => "a switch from A to B would lose no packet and repeat none".to_owned(),
-        (Some(lost), Some(repeated)) => format!("a switch from A to B would lose {lost} packets and repeat {repeated}"),
-        _ => "what a switch from A to B would lose or repeat cannot be known".to_owned(),
+    let (style, forecast) = match &it.forecast {
+        None => (Style::Warning, "what a switch from A to B would cost cannot be known".to_owned()),
+        Some(it) if it.lost == Some(0) => {
+            (Style::Good, "a switch from A to B would lose no packet and repeat none".to_owned())
+        }
+        Some(it) => {
+            let place = match (it.wait_ms, it.hole_ms, it.fallback) {
+                (Some(wait), Some(hole), _) => format!(", {wait:.0} ms later, with no picture for {hole:.1} ms"),
+                (None, _, Some(why)) => format!(" at the next place that fits; none at the end: {why}"),
+                (_, _, Some(why)) => format!(": {why}"),
+                _ => String::new(),
+            };
+            (Style::Warning, format!("a switch from A to B would be {}{place}", it.kind))
+        }
     };
-    say(if it.forecast.lost == Some(0) { Style::Good } else { Style::Warning }, &forecast);
+    say(style, &forecast);
     for change in &it.changes {
         let standing = standing(change.relation, change.skew_ms, change.skew_packets, change.ahead_ms);
         page.line(Style::Plain, &format!("{:>12.3} s  {standing}", change.at));

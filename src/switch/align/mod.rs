@@ -35,6 +35,8 @@ mod track;
 
 pub use kin::{Evidence, Kinship, Relation};
 
+use serde::Serialize;
+
 use crate::ts::{Outline, Packet};
 use crate::units::{Instant, Pid, Span};
 
@@ -137,7 +139,7 @@ pub enum Event {
 }
 
 /// What became of the packets of one feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// All that came.
     pub packets: u64,
@@ -161,17 +163,6 @@ pub struct Counts {
     pub overrun: u64,
     /// Null packets that left because the PCRs say that they were lost from the other feeds.
     pub restored: u64,
-}
-
-/// What a switch to a feed would cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forecast {
-    /// How the feed stands to the one followed.
-    pub relation: Relation,
-    /// Packets of the output that would be lost; none where it cannot be known.
-    pub lost: Option<u64>,
-    /// Packets that would leave twice; none where it cannot be known.
-    pub repeated: Option<u64>,
 }
 
 /// The state of one channel's feeds.
@@ -326,13 +317,6 @@ impl Aligner {
     /// How `feed` stands to the one followed, by what was seen up to `now`.
     pub fn kinship(&self, feed: usize, now: Instant) -> Kinship {
         self.kin.kinship(feed, self.merge.lead(), self.merge.skew(feed), now)
-    }
-
-    /// What a switch to `feed` at `now` would cost.
-    pub fn forecast(&self, feed: usize, now: Instant) -> Forecast {
-        let relation = self.kinship(feed, now).relation;
-        let exact = self.merge.lead() == Some(feed) || self.merge.is_joined(feed);
-        Forecast { relation, lost: exact.then_some(0), repeated: exact.then_some(0) }
     }
 
     /// What became of the packets of `feed`.

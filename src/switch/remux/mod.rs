@@ -26,6 +26,7 @@ mod bits;
 mod carry;
 mod clocks;
 mod counter;
+mod counts;
 mod fit;
 mod layout;
 mod plan;
@@ -38,7 +39,8 @@ mod tables;
 mod times;
 
 pub use clocks::Step;
-pub use fit::{Counts, Fit};
+pub use counts::Counts;
+pub use fit::Fit;
 
 use super::{Handle, Store};
 use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable, SYNC_BYTE};

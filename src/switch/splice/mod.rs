@@ -151,6 +151,8 @@ pub enum Why {
     Scrambled,
     /// The output's times would have stepped back, or the new feed would have left too late.
     NoPlace,
+    /// A stream that is on air is coded otherwise: the feeds are not taken to have one time line.
+    OtherCodecs,
 }
 
 impl Why {
@@ -163,6 +165,7 @@ impl Why {
             Self::NoTimes => "no_times",
             Self::Scrambled => "scrambled",
             Self::NoPlace => "no_place",
+            Self::OtherCodecs => "other_codecs",
         }
     }
 }
@@ -248,7 +251,9 @@ pub enum Forecast {
         hole: Span,
     },
     /// None yet, and what it would fail for if none came.
-    None(Why),
+    NotYet(Why),
+    /// Nor will there be.
+    Never(Why),
 }
 
 /// The splicer of one channel.
@@ -361,15 +366,21 @@ impl Splicer {
         plan::View { feeds: &self.feeds, line: self.line, settings: &self.settings, request, begun, now }.look()
     }
 
-    /// What this switch would cost if it were begun now.
-    pub fn forecast(&self, request: &Request, now: Instant) -> Forecast {
-        match self.look(request, now, now) {
+    /// What this switch would cost if it were begun now, with `pairs` as in [`Splicer::begin`]; none while another is sought or
+    /// runs.
+    pub fn forecast(&mut self, request: Request, pairs: &[(Pid, Pid)], now: Instant) -> Option<Forecast> {
+        if self.seek.is_some() || !self.begin(request, pairs, now) {
+            return None;
+        }
+        let request = self.seek.take()?.request;
+        Some(match self.look(&request, now, now) {
             Found::Place(choice) => {
                 let plan = choice.plan;
                 Forecast::Place { kind: plan.kind, wait: plan.leaves.since(now), hole: plan.hole }
             }
-            Found::NotYet(why) | Found::Never(why) => Forecast::None(why),
-        }
+            Found::NotYet(why) => Forecast::NotYet(why),
+            Found::Never(why) => Forecast::Never(why),
+        })
     }
 
     /// Whether a transition runs: packets of both feeds are to be given to [`Splicer::old`] and [`Splicer::new_`].
