@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use changeover::engine::{ClockPolicy, Kind as Cut, Switch, What};
 use changeover::switch::policy::Mode;
+use changeover::switch::splice::Why;
 use changeover::tr101290::Indicator;
 use changeover::ts::Packet;
 use changeover::ts::stream::Kind::{Audio, Splice, Video};
@@ -450,10 +451,11 @@ fn a_cut_makes_no_burst_and_no_hole() {
     let backup = independent(movie(20, &h264(10), "aac", &format!("{rate} {ELSEWHERE}")));
     let other = h264(12).replace("ultrafast", "superfast");
     let locked = movie(20, &other, "aac", rate).later(20 * MS);
-    for backup in [backup, locked] {
+    for (backup, kind) in [(backup, "independent"), (locked, "locked")] {
         let mut stage = Stage::new(vec![main.clone().into(), backup.into()]);
         let takes = stage.alternate(15, 400 * MS, 6);
         let output = stage.finish();
+        assert_eq!(output.kinds(), BTreeMap::from([(kind, takes)]));
         assert!(takes > 10);
         for (told, _) in output.switches() {
             let near = told - 500 * MS..told + 2_000 * MS;
@@ -473,4 +475,57 @@ fn a_cut_makes_no_burst_and_no_hole() {
             }
         }
     }
+}
+
+#[test]
+fn a_switch_is_what_was_foretold() {
+    let tape = movie(LONG, &h264(12), "aac", CONSTANT);
+    let locked = made_locked();
+    let recoded = movie(LONG, &mpeg2(12), "aac", CONSTANT);
+    let feeds = vec![
+        Feed::new(tape.clone()),
+        Feed::new(tape.clone().later(20 * MS)),
+        Feed::new(locked.later(11 * MS)),
+        independent(tape).into(),
+        Feed::new(recoded.later(5 * MS)),
+    ];
+    let mut stage = Stage::new(feeds);
+    stage.run(3_000 * MS);
+    assert_eq!(stage.forecast(0), None, "it is on air");
+    for (place, kind, fallback, recoded) in [
+        (1, Cut::Identical, None, 0),
+        (2, Cut::Locked, None, 0),
+        (3, Cut::Independent, None, 0),
+        (4, Cut::Independent, Some(Why::OtherCodecs), 1),
+    ] {
+        // looked at each second, a place of 100 ms in each 480 ms is seen sooner or later
+        let mut seen = None;
+        for _ in 0..40 {
+            seen = stage.forecast(place);
+            let is_place = seen.is_some_and(|seen| {
+                assert_eq!((seen.kind, seen.recoded, seen.missing), (kind, recoded, 0), "input {place}: {seen:?}");
+                seen.wait.is_some()
+            });
+            if is_place {
+                break;
+            }
+            stage.run(stage.now() + 130 * MS);
+        }
+        let seen = seen.unwrap();
+        let (_, switch) = stage.take(place);
+        assert_eq!((switch.kind, switch.fallback), (kind, fallback), "input {place}");
+        if let Some(wait) = seen.wait {
+            assert_eq!((seen.fallback, seen.lost), (fallback, switch.lost), "input {place}");
+            let hole = switch.cost.map_or(0, |cost| cost.hole.nanos());
+            assert_eq!(seen.hole.unwrap().nanos(), hole, "input {place}");
+            assert!(wait.nanos() <= 200 * MS, "input {place}: {wait:?}");
+        }
+        stage.take(0);
+    }
+    stage.finish().is_clean();
+}
+
+/// The movie of the other tests from an encoder of another rate on the same clock.
+fn made_locked() -> Tape {
+    feed::made(LONG, &format!("{} -b:v 350k -maxrate 350k -bufsize 200k -c:a aac -b:a 96k {CONSTANT}", h264(12)))
 }

@@ -130,7 +130,8 @@ impl Channel {
         }
     }
 
-    /// What a switch to an input would cost, as it was when it was last looked; none for the one on air.
+    /// What a switch to an input would cost, as it was when it was last looked; none for the one on air, and
+    /// while it is not known how that and this stand to each other.
     pub(super) const fn forecast(&self, place: usize) -> Option<Forecast> {
         self.outlook.forecasts[place]
     }
@@ -139,7 +140,7 @@ impl Channel {
         if self.loss.is_some() || self.chooser.active().is_none_or(|active| active == to) {
             return None;
         }
-        let Wanted { request, fallback, recoded, missing, .. } = self.wanted(to, true, now, paths);
+        let Wanted { request, fallback, is_known, recoded, missing } = self.wanted(to, true, now, paths);
         let cut = Forecast { recoded, missing, ..Forecast::CUT };
         let Flow::Joint(joint) = &self.flow else { return Some(cut) };
         if joint.deck().is_merged(to) {
@@ -147,6 +148,9 @@ impl Channel {
         }
         let (pairs, len) = self.pairs(to);
         let Some(splicer) = self.splicer() else { return Some(cut) };
+        if !is_known {
+            return None;
+        }
         let forecast = splicer.forecast(request, pairs.get(..len).unwrap_or(&[]), now)?;
         let forecast = Forecast::of_splice(forecast, request.kind);
         Some(Forecast { recoded, missing, fallback: forecast.fallback.or(fallback), ..forecast })

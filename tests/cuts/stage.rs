@@ -1,6 +1,6 @@
 //! An engine with one channel, the feeds that it is given, and somebody who takes inputs.
 
-use changeover::engine::{ChannelSetup, Command, Event, InputSetup, Setup, Switch, What};
+use changeover::engine::{ChannelSetup, Command, Event, Forecast, InputSetup, Setup, Switch, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::switch::policy::{self, Failback};
 use changeover::units::{InputId, Instant, Span};
@@ -81,6 +81,11 @@ impl Stage {
 
     pub fn on_air(&self) -> usize {
         self.switches().last().expect("something is on air").1.to.index()
+    }
+
+    /// What a switch to an input would cost.
+    pub fn forecast(&self, input: usize) -> Option<Forecast> {
+        self.rig.snapshot().inputs[input].forecast
     }
 
     /// The next switch that is told, within `limit`.

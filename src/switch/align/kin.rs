@@ -21,6 +21,8 @@ const SAME: u32 = 4;
 const STREAK: u32 = 3;
 /// By how much the skew of anchors in a row may differ.
 const TOLERANCE: i64 = 30_000_000;
+/// Where fewer than one packet with a PCR in so many is the same, that does not make two locked feeds one.
+const CHANCE: u32 = 8;
 /// Anchors that each feed must have had before it is said that there is nothing in common.
 const ENOUGH: u32 = 8;
 
@@ -355,7 +357,9 @@ impl Kin {
             };
             return sure(relation, sight.sureness());
         }
-        if is_recent || sight.evidence.anchors < ENOUGH || sight.of_lead < ENOUGH {
+        // two encoders on one clock make the same packet now and then
+        let is_chance = comparison.is_locked() && evidence.matched.saturating_mul(CHANCE) < evidence.anchors;
+        if is_recent && !is_chance || evidence.anchors < ENOUGH || sight.of_lead < ENOUGH {
             return sure(Relation::Unknown, 0);
         }
         // by now the same packets would have come

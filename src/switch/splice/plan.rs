@@ -142,9 +142,9 @@ impl<'a> View<'a> {
                     Fit::Wait => is_awaited = true,
                 }
             }
-            let mut ahead = in_line.clone().filter(|mark| self.due(mark) >= self.now);
-            let is_late = ahead.any(|mark| self.locked_leaves(new, mark, line) < self.now - SLACK);
-            if is_awaited || !(is_cached || is_late) {
+            // it comes after its time is over, each time
+            let is_late = in_line.clone().any(|mark| self.locked_leaves(new, mark, line) < mark.at + SLACK);
+            if is_awaited || !(is_cached || is_late || self.waited(2)) {
                 return Found::NotYet(why);
             }
         }
