@@ -133,6 +133,7 @@ pub(super) fn input(
             sources,
             receive_buffer: buffer.unwrap_or(DEFAULT_BUFFER),
             domain,
+            srt: None,
         },
         setup: InputSetup {
             priority,
@@ -179,6 +180,7 @@ pub(super) fn output(node: &Node, report: &mut Report) -> Option<Output> {
             interface,
             ttl: ttl.unwrap_or(DEFAULT_TTL),
             dscp: dscp.unwrap_or(0),
+            srt: None,
         },
         url,
     })

@@ -18,6 +18,7 @@ mod limits;
 mod plan;
 mod problem;
 mod quantity;
+mod srt;
 mod table;
 mod url;
 mod yaml;
@@ -25,6 +26,7 @@ mod yaml;
 pub use explain::explain;
 pub use plan::{ChannelPlan, InputPlan, Interface, NodePlan, OutputPlan, Plan};
 pub use problem::{Problem, Problems, Severity};
+pub use srt::{Access, Backend, Network, Role, Second, Secret, SrtPlan};
 pub use url::{Endpoint, Scheme, UrlError};
 
 impl Plan {

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::srt::SrtPlan;
 use crate::engine::{ChannelSetup, Setup};
 
 /// All that one appliance runs.
@@ -56,6 +57,8 @@ pub struct InputPlan {
     pub receive_buffer: usize,
     /// Its failure domain.
     pub domain: Option<String>,
+    /// What SRT is told; none for UDP and RTP.
+    pub srt: Option<SrtPlan>,
 }
 
 /// Where an output goes.
@@ -73,6 +76,8 @@ pub struct OutputPlan {
     pub ttl: u8,
     /// Differentiated services code point, 0…63 (RFC 2474).
     pub dscp: u8,
+    /// What SRT is told; none for UDP and RTP.
+    pub srt: Option<SrtPlan>,
 }
 
 /// A network interface as a person names it.

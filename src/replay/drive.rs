@@ -355,6 +355,7 @@ mod tests {
             sources: sources.iter().map(|source| source.parse().unwrap()).collect(),
             receive_buffer: 0,
             domain: None,
+            srt: None,
         }
     }
 
@@ -386,6 +387,7 @@ mod tests {
             interface,
             ttl: 16,
             dscp: 34,
+            srt: None,
         };
         let address = || Some(Interface::Address("10.1.1.1".parse().unwrap()));
         for (output, source) in [
