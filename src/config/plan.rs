@@ -45,11 +45,11 @@ pub struct ChannelPlan {
 pub struct InputPlan {
     /// Its name, unique in its channel.
     pub name: String,
-    /// Its URL, as in the file.
+    /// Its URL, as in the file, with an ellipsis for a passphrase.
     pub url: String,
-    /// The group to join and bind to, or the address to bind to.
+    /// The group to join and bind to, or the address to bind to. With SRT the peer, or the address to listen on.
     pub address: SocketAddr,
-    /// The interface to join on; none leaves it to the routing table.
+    /// The interface to join on, or to call from; none leaves it to the routing table.
     pub interface: Option<Interface>,
     /// The only senders that are let in (RFC 3678); none for any source.
     pub sources: Vec<IpAddr>,
@@ -64,11 +64,11 @@ pub struct InputPlan {
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPlan {
-    /// Its URL, as in the file.
+    /// Its URL, as in the file, with an ellipsis for a passphrase.
     pub url: String,
     /// Whether datagrams have an RTP header.
     pub rtp: bool,
-    /// The address they are sent to.
+    /// The address they are sent to. With SRT the peer, or the address to listen on.
     pub address: SocketAddr,
     /// The interface to send from; none leaves it to the routing table.
     pub interface: Option<Interface>,

@@ -1,5 +1,5 @@
 //! Small configurations to build wrong ones from.
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 use changeover::config::Plan;
 
