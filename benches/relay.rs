@@ -234,6 +234,7 @@ fn run_plane(outputs: &[SocketAddr], delay: Span) -> Turn {
         sources: Vec::new(),
         receive_buffer: RECEIVE_BUFFER,
         domain: None,
+        srt: None,
     };
     let output = |&address: &SocketAddr| OutputPlan {
         url: format!("udp://{address}"),
@@ -242,6 +243,7 @@ fn run_plane(outputs: &[SocketAddr], delay: Span) -> Turn {
         interface: None,
         ttl: 1,
         dscp: 34,
+        srt: None,
     };
     let setup = ShardSetup {
         name: "plane".to_owned(),

@@ -74,10 +74,11 @@ fn a_live_shard_allocates_nothing_after_start() {
         sources: Vec::new(),
         receive_buffer: 1 << 20,
         domain: None,
+        srt: None,
     });
     let address = receiver.local_addr().unwrap();
     let url = format!("rtp://{address}");
-    let output = OutputPlan { url, rtp: true, address, interface: None, ttl: 1, dscp: 0 };
+    let output = OutputPlan { url, rtp: true, address, interface: None, ttl: 1, dscp: 0, srt: None };
     let (shard, mut handle) = Shard::open(&ShardSetup {
         name: "shard".to_owned(),
         engine: setup(),

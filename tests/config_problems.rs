@@ -18,7 +18,8 @@ fn each_wrong_value_is_said_in_its_place() {
             "",
             "",
             "6:9: error: unknown key `prioriti`: did you mean `priority`? (name, url, interface, source, \
-          priority, domain, standby, health, analysis, reorder, receive_buffer, max_bit_rate)"
+          priority, domain, standby, health, analysis, reorder, receive_buffer, max_bit_rate, srt, \
+          passphrase_file, passphrase_env)"
                 .into(),
         ),
         ("priority: high", "", "", "6:19: error: `priority`: `high` is not a whole number: -1000000…1000000".into()),
@@ -226,7 +227,7 @@ fn each_wrong_value_is_said_in_its_place() {
         ("", "datagram: {packets: 8}", "", "6:25: error: `packets`: `8` is out of range: 1…7".into()),
         ("", "", "ttl: 256", "8:14: error: `ttl`: `256` is out of range: 1…255".into()),
         ("", "", "dscp: 64", "8:15: error: `dscp`: `64` is out of range: 0…63".into()),
-        ("", "", "source: 1.2.3.4", "8:9: error: unknown key `source` (url, interface, ttl, dscp)".into()),
+        ("", "", "source: 1.2.3.4", "8:9: error: unknown key `source` (url, interface, ttl, dscp, srt, passphrase_file, passphrase_env)".into()),
     ];
     for (input, channel, output, message) in table {
         assert_eq!(&problems(&with(input, channel, output)), message, "{input}{channel}{output}");
@@ -380,7 +381,8 @@ channels:
          3:11: error: `name`: `a/b` has a `/` in it: a name has letters, digits, `.`, `_` and `-`\n\
          5:9: error: this input has no `name`\n\
          5:9: error: unknown key `nam`: did you mean `name`? (name, url, interface, source, priority, domain, standby, \
-         health, analysis, reorder, receive_buffer, max_bit_rate)\n\
+         health, analysis, reorder, receive_buffer, max_bit_rate, srt, \
+          passphrase_file, passphrase_env)\n\
          6:14: error: `239.1.1.1` has no port: write it as ADDRESS:PORT\n\
          7:19: error: `priority`: `1e9` is not a whole number: -1000000…1000000\n\
          8:21: error: `delay`: `100` has no unit: write it with ms, s or m, as in 200ms, 5s or 2m\n\

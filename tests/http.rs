@@ -68,6 +68,7 @@ fn input(name: &str, port: u16) -> InputPlan {
         sources: Vec::new(),
         receive_buffer: 4 << 20,
         domain: Some("north".into()),
+        srt: None,
     }
 }
 
@@ -82,6 +83,7 @@ fn channel(name: &str, port: u16) -> ChannelPlan {
             interface: None,
             ttl: 16,
             dscp: 34,
+            srt: None,
         }],
         setup: ChannelSetup { inputs: vec![InputSetup::default(); 2], ..ChannelSetup::default() },
     }

@@ -31,6 +31,7 @@ fn input(address: SocketAddr, interface: Option<&str>) -> InputPlan {
         sources: Vec::new(),
         receive_buffer: 1 << 20,
         domain: None,
+        srt: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn output(address: SocketAddr, interface: Option<&str>) -> OutputPlan {
         interface: interface.map(|name| Interface::Name(name.to_owned())),
         ttl: 4,
         dscp: 34,
+        srt: None,
     }
 }
 

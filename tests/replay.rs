@@ -39,6 +39,7 @@ fn plan(channels: &[Channel<'_>]) -> Plan {
                 sources: sources.iter().map(|source| source.parse().unwrap()).collect(),
                 receive_buffer: 1 << 20,
                 domain: None,
+                srt: None,
             })
             .collect(),
         outputs: outputs
@@ -50,6 +51,7 @@ fn plan(channels: &[Channel<'_>]) -> Plan {
                 interface: None,
                 ttl: 16,
                 dscp: 34,
+                srt: None,
             })
             .collect(),
         setup: ChannelSetup {

@@ -231,6 +231,7 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
         sources: endpoint.sources,
         receive_buffer: endpoint.buffer.unwrap_or(RECEIVE_BUFFER),
         domain: None,
+        srt: None,
     };
     let mut receiver = Receiver::open(&plan).map_err(|error| {
         complain(format_args!("changeover: {error}"));

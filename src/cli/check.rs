@@ -7,10 +7,10 @@ use changeover::config;
 use super::Status;
 use super::output::{complain, load, print};
 
-/// Check a configuration, without opening anything
+/// Check a configuration, without opening a socket
 ///
-/// Everything that is wrong is told at once, each with its line and column, and with what to write instead. Nothing is
-/// opened or joined: whether an interface is there and an address is free shows when it runs.
+/// Everything that is wrong is told at once, each with its line and column, and with what to write instead. Files
+/// that it names are read, and nothing is opened or joined: whether an interface is there and an address is free shows when it runs.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Examples:

@@ -14,6 +14,7 @@ use crate::health::Limits;
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::switch::slate::{self, Clip};
 use crate::tr101290;
+use crate::ts::PACKET_SIZE;
 use crate::units::Span;
 
 const KEYS: [&str; 7] = ["name", "inputs", "outputs", "switch", "health", "analysis", "datagram"];
@@ -84,16 +85,41 @@ pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
     }
     let mut input_names = Vec::new();
     let read = |node| ends::input(node, &inherited, &mut input_names, report);
-    let inputs = inputs.iter().filter_map(read).collect();
-    Some(Channel {
-        name,
-        place: table.at("name"),
-        inputs,
-        input_names,
-        outputs: outputs.iter().filter_map(|node| ends::output(node, report)).collect(),
-        rules,
-        gather: datagram(&table.table("datagram", &["packets", "hold"], report), report),
-    })
+    let inputs: Vec<Input> = inputs.iter().filter_map(read).collect();
+    let rate = inputs.iter().map(|input| input.rate).max().unwrap_or(ends::DEFAULT_RATE);
+    let gather = datagram(&table.table("datagram", &["packets", "hold"], report), report);
+    let outputs: Vec<Output> = outputs.iter().filter_map(|node| ends::output(node, rate, report)).collect();
+    check_srt(&inputs, &outputs, &rules, &gather, report);
+    Some(Channel { name, place: table.at("name"), inputs, input_names, outputs, rules, gather })
+}
+
+/// What SRT makes of the rules of the channel.
+fn check_srt(inputs: &[Input], outputs: &[Output], rules: &Rules, gather: &GatherSetup, report: &mut Report) {
+    let late = |input: &Input| input.plan.srt.as_ref().map_or(Span::ZERO, |srt| srt.latency);
+    let least = inputs.iter().map(late).min().unwrap_or(Span::ZERO);
+    for input in inputs.iter().filter(|_| rules.mode == Mode::Merge) {
+        let later = Span::from_nanos(late(input).nanos() - least.nanos());
+        if later > rules.delay {
+            let message = format!(
+                "SRT delivers this input {later} later than another, and `mode: merge` waits for {} alone: make `delay` \
+                 longer, or give the inputs one latency",
+                rules.delay
+            );
+            report.warning(input.url, message);
+        }
+    }
+    for output in outputs {
+        let Some(srt) = &output.plan.srt else { continue };
+        let (room, packets) = (usize::from(srt.payload) / PACKET_SIZE, usize::from(gather.packets));
+        if room < packets {
+            let message = format!(
+                "a payload of {} bytes holds {room} TS packets, and {packets} leave together: write \
+                 datagram: {{packets: {room}}}",
+                srt.payload
+            );
+            report.error(output.url, message);
+        }
+    }
 }
 
 fn datagram(table: &Table<'_>, report: &mut Report) -> GatherSetup {

@@ -1,12 +1,13 @@
 //! What channels, inputs and outputs must not do to each other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::channel::Channel;
 use super::ends::{Input, Output};
 use super::plan::Interface;
 use super::problem::{Place, Report, quoted};
+use super::srt::{Role, SrtPlan};
 
 /// Looks at all channels together.
 pub(super) fn check(channels: &[Channel], report: &mut Report) {
@@ -38,8 +39,9 @@ fn repeated(channel: &Channel, report: &mut Report) {
     for (i, input) in channel.inputs.iter().enumerate() {
         let same = |other: &&Input| {
             let (a, b) = (&input.plan, &other.plan);
-            a.address.ip().is_multicast()
+            (a.address.ip().is_multicast() || role(a.srt.as_ref()) == Some(Role::Caller))
                 && (a.address, &a.interface, &a.sources) == (b.address, &b.interface, &b.sources)
+                && called(a.srt.as_ref()) == called(b.srt.as_ref())
         };
         if let Some(first) = channel.inputs.iter().take(i).find(same) {
             report.warning(
@@ -54,27 +56,76 @@ fn repeated(channel: &Channel, report: &mut Report) {
     }
 }
 
+/// A socket with a port of this host.
+struct Bound<'a> {
+    address: SocketAddr,
+    channel: &'a str,
+    /// The name of an input; none for an output.
+    input: Option<&'a str>,
+    srt: bool,
+    place: Place,
+}
+
+impl Bound<'_> {
+    /// The socket of an end; none where the system chooses its port, or a group is joined.
+    fn address(at: SocketAddr, interface: Option<&Interface>, srt: Option<&SrtPlan>) -> Option<SocketAddr> {
+        match srt.map(|srt| srt.role) {
+            None => (!at.ip().is_multicast()).then_some(at),
+            Some(Role::Caller) => None,
+            Some(Role::Listener) => Some(at),
+            // The port is that of the peer.
+            Some(Role::Rendezvous) => {
+                let any = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                let own = interface.map_or(any, |interface| match interface {
+                    Interface::Address(ip) => *ip,
+                    Interface::Name(_) => any,
+                });
+                Some(SocketAddr::new(own, at.port()))
+            }
+        }
+    }
+
+    /// As a person calls it.
+    fn name(&self) -> String {
+        match self.input {
+            Some(name) => format!("input {} of channel {}", quoted(name), quoted(self.channel)),
+            None => format!("the output in line {}", self.place.line),
+        }
+    }
+}
+
 /// Two sockets on one unicast address: each would get some of the datagrams, or only the later one any.
 fn stolen(channels: &[Channel], report: &mut Report) {
-    let mut ports: HashMap<u16, Vec<(&str, &Input)>> = HashMap::new();
+    let mut ports: HashMap<u16, Vec<Bound<'_>>> = HashMap::new();
     for channel in channels {
-        for input in channel.inputs.iter().filter(|input| !input.plan.address.ip().is_multicast()) {
-            let bound = ports.entry(input.plan.address.port()).or_default();
-            if let Some((name, other)) =
-                bound.iter().find(|(_, other)| overlap(&input.plan.address, &other.plan.address))
-            {
-                report.error(
-                    input.url,
+        let name = channel.name.as_deref().unwrap_or("");
+        let inputs = channel.inputs.iter().filter_map(|Input { plan, url, .. }| {
+            let address = Bound::address(plan.address, plan.interface.as_ref(), plan.srt.as_ref())?;
+            Some(Bound { address, channel: name, input: Some(&plan.name), srt: plan.srt.is_some(), place: *url })
+        });
+        let outputs = channel.outputs.iter().filter_map(|Output { plan, url }| {
+            // Other outputs send from a port that the system chooses.
+            let srt = plan.srt.as_ref()?;
+            let address = Bound::address(plan.address, plan.interface.as_ref(), Some(srt))?;
+            Some(Bound { address, channel: name, input: None, srt: true, place: *url })
+        });
+        for one in inputs.chain(outputs) {
+            let bound = ports.entry(one.address.port()).or_default();
+            if let Some(other) = bound.iter().find(|other| overlap(&one.address, &other.address)) {
+                let (address, name, theirs) = (one.address, other.name(), other.address);
+                let message = if one.srt && other.srt {
                     format!(
-                        "{} is what input {} of channel {} is bound to ({}): one would take the datagrams of the other",
-                        input.plan.address,
-                        quoted(&other.plan.name),
-                        quoted(name),
-                        other.plan.address
-                    ),
-                );
+                        "{address} is where {name} has its SRT port ({theirs}): write another port, since each has one \
+                         of its own, whatever stream ids its callers send"
+                    )
+                } else {
+                    format!(
+                        "{address} is what {name} is bound to ({theirs}): one would take the datagrams of the other"
+                    )
+                };
+                report.error(one.place, message);
             }
-            bound.push((channel.name.as_deref().unwrap_or(""), input));
+            bound.push(one);
         }
     }
 }
@@ -89,10 +140,28 @@ fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
     a == b || any_of(a.ip(), b.ip()) || any_of(b.ip(), a.ip())
 }
 
+fn role(srt: Option<&SrtPlan>) -> Option<Role> {
+    srt.map(|srt| srt.role)
+}
+
+/// What a caller asks its peer for; none without SRT, and for one that does not call.
+fn called(srt: Option<&SrtPlan>) -> Option<Option<&str>> {
+    srt.filter(|srt| srt.role == Role::Caller).map(|srt| srt.stream_id.as_deref())
+}
+
 /// An output that comes back as an input of its own channel.
 fn loops(channel: &Channel, report: &mut Report) {
     for output in &channel.outputs {
         let comes_back = |input: &&Input| {
+            match (role(output.plan.srt.as_ref()), role(input.plan.srt.as_ref())) {
+                (None | Some(Role::Caller), None | Some(Role::Listener)) => {}
+                (Some(Role::Listener), Some(Role::Caller)) => {
+                    let (at, calls) = (output.plan.address, input.plan.address);
+                    return at.port() == calls.port()
+                        && (at.ip() == calls.ip() || calls.ip().is_loopback() && overlap(&at, &calls));
+                }
+                (Some(_) | None, Some(_) | None) => return false,
+            }
             let (to, from) = (output.plan.address, input.plan.address);
             let any = from.ip().is_unspecified() && to.ip().is_loopback() && overlap(&to, &from);
             to.port() == from.port() && (to.ip() == from.ip() || any)
@@ -121,10 +190,15 @@ fn apart(a: Option<&Interface>, b: Option<&Interface>) -> bool {
 
 /// Two outputs to one address: whoever receives it gets both.
 fn mixed(channels: &[Channel], report: &mut Report) {
-    let mut seen: HashMap<(SocketAddr, Option<&Interface>), &Output> = HashMap::new();
+    let mut seen: HashMap<_, &Output> = HashMap::new();
     for channel in channels {
         for output in &channel.outputs {
-            let key = (output.plan.address, output.plan.interface.as_ref());
+            let plan = &output.plan;
+            if !matches!(role(plan.srt.as_ref()), None | Some(Role::Caller)) {
+                continue;
+            }
+            // A peer tells its callers apart by their stream ids.
+            let key = (plan.address, plan.interface.as_ref(), called(plan.srt.as_ref()));
             if let Some(first) = seen.get(&key) {
                 let (to, line) = (output.plan.address, first.url.line);
                 report.error(

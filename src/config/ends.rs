@@ -3,9 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::limits;
+use super::passphrase;
 use super::plan::{InputPlan, Interface, OutputPlan};
 use super::problem::{Place, Report, quoted};
 use super::quantity;
+use super::srt_keys::Keys;
+use super::srt_url::{self, End, SrtUrl};
 use super::table::{Table, free_text, plain_name, scalar};
 use super::url::{self, Endpoint, Scheme};
 use super::yaml::{Data, Node};
@@ -15,7 +18,7 @@ use crate::tr101290;
 use crate::transport::Framing;
 use crate::units::{BitRate, Span};
 
-const INPUT_KEYS: [&str; 12] = [
+const INPUT_KEYS: [&str; 15] = [
     "name",
     "url",
     "interface",
@@ -28,8 +31,13 @@ const INPUT_KEYS: [&str; 12] = [
     "reorder",
     "receive_buffer",
     "max_bit_rate",
+    "srt",
+    passphrase::KEYS[0],
+    passphrase::KEYS[1],
 ];
-const OUTPUT_KEYS: [&str; 4] = ["url", "interface", "ttl", "dscp"];
+const OUTPUT_KEYS: [&str; 7] = ["url", "interface", "ttl", "dscp", "srt", passphrase::KEYS[0], passphrase::KEYS[1]];
+/// Let through for a message of its own.
+const REFUSED: [&str; 1] = [passphrase::REFUSED];
 
 /// The longest reorder window.
 const REORDER: (Span, Span) = (Span::ZERO, Span::from_secs(2));
@@ -39,7 +47,8 @@ const RATES: (BitRate, BitRate) = (BitRate(10_000), BitRate(10_000_000_000));
 const PRIORITIES: (i32, i32) = (-1_000_000, 1_000_000);
 
 const DEFAULT_BUFFER: usize = 8 << 20;
-const DEFAULT_RATE: BitRate = BitRate(50_000_000);
+/// What room is made for where no `max_bit_rate` is given.
+pub(super) const DEFAULT_RATE: BitRate = BitRate(50_000_000);
 const DEFAULT_TTL: u8 = 16;
 
 /// Seven TS packets, which is what a datagram usually has.
@@ -59,6 +68,8 @@ pub(super) struct Input {
     pub(super) plan: InputPlan,
     pub(super) setup: InputSetup,
     pub(super) url: Place,
+    /// The fastest stream that room is made for.
+    pub(super) rate: BitRate,
 }
 
 /// An output with the place that later checks point at.
@@ -74,7 +85,7 @@ pub(super) fn input(
     names: &mut Vec<(String, Place)>,
     report: &mut Report,
 ) -> Option<Input> {
-    let table = Table::open_with(node, "an input", &INPUT_KEYS, &["passphrase_file"], report)?;
+    let table = Table::open_with(node, "an input", &INPUT_KEYS, &REFUSED, report)?;
     let name = table.value("name", plain_name, report);
     if table.node("name").is_none() {
         report.error(table.place(), "this input has no `name`");
@@ -86,13 +97,6 @@ pub(super) fn input(
         report.warning(
             place,
             "`standby: warm` is not in this version: the input is received and analysed all the time, as with `hot`",
-        );
-    }
-    if let Some(node) = table.node("passphrase_file") {
-        report.error(
-            node.place,
-            "`passphrase_file` is for SRT, which is not available in this version: the inputs that are have udp:// or \
-             rtp:// URLs",
         );
     }
     let reorder = table.span("reorder", REORDER, report).unwrap_or(Span::from_millis(20));
@@ -113,75 +117,89 @@ pub(super) fn input(
     let limits = limits::health(&table, from.limits, report);
     let analyser = limits::analysis(&table, from.analyser, report);
     let explicit = Explicit::of(&table, report);
-    let (endpoint, written, url_place) = endpoint(&table, "input", report)?;
-    for (given, key) in [(endpoint.ttl.is_some(), "ttl"), (endpoint.dscp.is_some(), "dscp")] {
-        if given {
-            report.error(url_place, format!("URL parameter `{key}` is for outputs: an input does not send"));
-        }
-    }
-    let interface = explicit.interface(&endpoint, url_place, report);
-    let sources = explicit.sources(&endpoint, report);
-    let buffer =
-        settle("receive_buffer", explicit.buffer, endpoint.buffer, |bytes| quantity::size_text(wide(*bytes)), report);
-    check_reach(&endpoint.address, interface.as_ref(), &sources, &explicit, url_place, report);
-    Some(Input {
-        plan: InputPlan {
-            name: name?,
-            url: written,
-            address: endpoint.address,
-            interface,
-            sources,
-            receive_buffer: buffer.unwrap_or(DEFAULT_BUFFER),
-            domain,
-        },
-        setup: InputSetup {
-            priority,
-            framing: match endpoint.scheme {
+    let keys = Keys::of(&table, report);
+    let (way, written, url_place) = way(&table, End::Input, report)?;
+    let mut plan = InputPlan {
+        name: String::new(),
+        url: written,
+        address: way.address(),
+        interface: None,
+        sources: Vec::new(),
+        receive_buffer: DEFAULT_BUFFER,
+        domain,
+        srt: None,
+    };
+    let framing = match way {
+        Way::Datagrams(endpoint) => {
+            keys.refuse(report);
+            explicit.join(&endpoint, url_place, &mut plan, report);
+            match endpoint.scheme {
                 Scheme::Udp => Framing::Auto,
                 Scheme::Rtp => Framing::Rtp,
-            },
-            reorder,
-            capacity,
-            analyser,
-            limits,
-        },
+            }
+        }
+        Way::Srt(url) => {
+            if let Some((_, place)) = explicit.sources {
+                report.error(place, "`source` is for multicast: who may call is said by srt: {access: [{from: …}]}");
+            }
+            plan.receive_buffer = explicit.buffer.map_or(DEFAULT_BUFFER, |(bytes, _)| bytes);
+            let reached = keys.settle(&url, explicit.interface, End::Input, rate, url_place, report);
+            (plan.address, plan.interface, plan.srt) = (reached.address, reached.interface, Some(reached.srt));
+            Framing::Auto
+        }
+    };
+    plan.name = name?;
+    Some(Input {
+        plan,
+        setup: InputSetup { priority, framing, reorder, capacity, analyser, limits },
         url: url_place,
+        rate: rate.unwrap_or(DEFAULT_RATE),
     })
 }
 
-/// Reads an output.
-pub(super) fn output(node: &Node, report: &mut Report) -> Option<Output> {
-    let table = Table::open(node, "an output", &OUTPUT_KEYS, report)?;
+/// Reads an output of a channel whose fastest stream has `rate`.
+pub(super) fn output(node: &Node, rate: BitRate, report: &mut Report) -> Option<Output> {
+    let table = Table::open_with(node, "an output", &OUTPUT_KEYS, &REFUSED, report)?;
     let ttl = table.whole("ttl", (1, u8::MAX), report);
     let dscp = table.whole("dscp", (0, 63), report);
     let explicit = Explicit::of(&table, report);
-    let (endpoint, written, url) = endpoint(&table, "output", report)?;
-    let ip = endpoint.address.ip();
-    if ip.is_unspecified() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST) {
-        report.error(url, format!("{ip} is no address to send to"));
-    }
-    for (given, key) in [(!endpoint.sources.is_empty(), "source"), (endpoint.buffer.is_some(), "buffer")] {
-        if given {
-            report.error(url, format!("URL parameter `{key}` is for inputs: an output does not receive"));
+    let keys = Keys::of(&table, report);
+    let (way, written, url) = way(&table, End::Output, report)?;
+    let (in_url, rtp) = match &way {
+        Way::Datagrams(endpoint) => ((endpoint.ttl, endpoint.dscp), endpoint.scheme == Scheme::Rtp),
+        Way::Srt(url) => ((url.ttl, url.dscp), false),
+    };
+    let ttl = settle("ttl", ttl.map(|v| (v, table.at("ttl"))), in_url.0, u8::to_string, report);
+    let dscp = settle("dscp", dscp.map(|v| (v, table.at("dscp"))), in_url.1, u8::to_string, report);
+    let mut plan = OutputPlan {
+        url: written,
+        rtp,
+        address: way.address(),
+        interface: None,
+        ttl: ttl.unwrap_or(DEFAULT_TTL),
+        dscp: dscp.unwrap_or(0),
+        srt: None,
+    };
+    match way {
+        Way::Datagrams(endpoint) => {
+            keys.refuse(report);
+            let ip = endpoint.address.ip();
+            if ip.is_unspecified() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST) {
+                report.error(url, format!("{ip} is no address to send to"));
+            }
+            for (given, key) in [(!endpoint.sources.is_empty(), "source"), (endpoint.buffer.is_some(), "buffer")] {
+                if given {
+                    report.error(url, format!("URL parameter `{key}` is for inputs: an output does not receive"));
+                }
+            }
+            plan.interface = explicit.interface(&endpoint, url, report);
+        }
+        Way::Srt(srt) => {
+            let reached = keys.settle(&srt, explicit.interface, End::Output, Some(rate), url, report);
+            (plan.address, plan.interface, plan.srt) = (reached.address, reached.interface, Some(reached.srt));
         }
     }
-    let interface = explicit.interface(&endpoint, url, report);
-    let ttl = settle("ttl", ttl.map(|v| (v, table.at("ttl"))), endpoint.ttl, u8::to_string, report);
-    let dscp = settle("dscp", dscp.map(|v| (v, table.at("dscp"))), endpoint.dscp, u8::to_string, report);
-    Some(Output {
-        plan: OutputPlan {
-            url: written,
-            rtp: match endpoint.scheme {
-                Scheme::Udp => false,
-                Scheme::Rtp => true,
-            },
-            address: endpoint.address,
-            interface,
-            ttl: ttl.unwrap_or(DEFAULT_TTL),
-            dscp: dscp.unwrap_or(0),
-        },
-        url,
-    })
+    Some(Output { plan, url })
 }
 
 /// The most datagrams that one input holds.
@@ -204,19 +222,52 @@ fn bit_rate(text: &str) -> Result<BitRate, String> {
     }
 }
 
-fn wide(bytes: usize) -> u64 {
+pub(super) fn wide(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-fn endpoint(table: &Table<'_>, what: &str, report: &mut Report) -> Option<(Endpoint, String, Place)> {
+/// What a URL says, by what carries the stream.
+enum Way {
+    Datagrams(Endpoint),
+    Srt(Box<SrtUrl>),
+}
+
+impl Way {
+    const fn address(&self) -> SocketAddr {
+        match self {
+            Self::Datagrams(endpoint) => endpoint.address,
+            Self::Srt(url) => url.address,
+        }
+    }
+}
+
+/// What the URL says, the URL as it may be shown, and where it stands.
+fn way(table: &Table<'_>, end: End, report: &mut Report) -> Option<(Way, String, Place)> {
     if table.node("url").is_none() {
+        let what = match end {
+            End::Input => "input",
+            End::Output => "output",
+        };
         report.error(table.place(), format!("this {what} has no `url`, as in rtp://239.1.1.1:5004"));
     }
     let (text, place) = table.text("url", report)?;
-    match Endpoint::parse(text) {
-        Ok(endpoint) => Some((endpoint, text.to_owned(), place)),
-        Err(error) => {
-            report.error(place, error.to_string());
+    let read = if srt_url::is_srt(text) {
+        SrtUrl::parse(text, end).map(|url| {
+            let shown = url.shown.clone();
+            (Way::Srt(Box::new(url)), shown)
+        })
+    } else {
+        let shown = srt_url::without_passphrase(text);
+        match Endpoint::parse(shown) {
+            Ok(_) if shown != text => Err("a passphrase is for SRT, and this URL is not one of srt://".to_owned()),
+            Ok(endpoint) => Ok((Way::Datagrams(endpoint), shown.to_owned())),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    match read {
+        Ok((way, shown)) => Some((way, shown, place)),
+        Err(message) => {
+            report.error(place, message);
             None
         }
     }
@@ -230,6 +281,21 @@ struct Explicit {
 }
 
 impl Explicit {
+    /// Where the datagrams of an input come from.
+    fn join(&self, endpoint: &Endpoint, url: Place, plan: &mut InputPlan, report: &mut Report) {
+        for (given, key) in [(endpoint.ttl.is_some(), "ttl"), (endpoint.dscp.is_some(), "dscp")] {
+            if given {
+                report.error(url, format!("URL parameter `{key}` is for outputs: an input does not send"));
+            }
+        }
+        plan.interface = self.interface(endpoint, url, report);
+        plan.sources = self.sources(endpoint, report);
+        let show = |bytes: &usize| quantity::size_text(wide(*bytes));
+        plan.receive_buffer =
+            settle("receive_buffer", self.buffer, endpoint.buffer, show, report).unwrap_or(DEFAULT_BUFFER);
+        check_reach(&endpoint.address, plan.interface.as_ref(), &plan.sources, self, url, report);
+    }
+
     fn of(table: &Table<'_>, report: &mut Report) -> Self {
         Self {
             interface: table.value("interface", url::interface, report).map(|v| (v, table.at("interface"))),
@@ -270,7 +336,7 @@ pub(super) fn shown(interface: &Interface) -> String {
 }
 
 /// What a key and the URL say, which is an error where they differ.
-fn settle<T: PartialEq>(
+pub(super) fn settle<T: PartialEq>(
     key: &str,
     explicit: Option<(T, Place)>,
     query: Option<T>,

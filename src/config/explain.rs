@@ -1,10 +1,13 @@
 //! What a plan comes down to, in words.
 
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 
-use super::ends::shown;
+use super::ends::{shown, wide};
 use super::plan::{ChannelPlan, InputPlan, Interface, OutputPlan, Plan};
+use super::problem::quoted;
 use super::quantity::size_text;
+use super::srt::{Backend, Network, Role, Second, SrtPlan};
 use crate::engine::InputSetup;
 use crate::health::{Criterion, Limit, Limits, Raise};
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
@@ -96,6 +99,19 @@ fn write_input(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::
     if let Some(domain) = &input.domain {
         write!(out, ", domain {domain}")?;
     }
+    if let Some(srt) = &input.srt {
+        writeln!(out)?;
+        write_srt(out, srt, input.address, input.interface.as_ref())?;
+        match (srt.role, srt.second) {
+            (Role::Listener, Second::Refuse) => {
+                writeln!(out, "    a second sender is refused while the first is there")?
+            }
+            (Role::Listener, Second::TakeOver) => writeln!(out, "    a second sender takes the place of the first")?,
+            (Role::Caller | Role::Rendezvous, Second::Refuse | Second::TakeOver) => {}
+        }
+        writeln!(out, "    arrives {} after it was sent, which a merge has to wait for", srt.latency)?;
+        return write_input_rest(out, input, setup);
+    }
     let how = if input.address.ip().is_multicast() { "join" } else { "bind to" };
     write!(out, "\n    {how} {}", input.address)?;
     if let Some(interface) = &input.interface {
@@ -108,8 +124,13 @@ fn write_input(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::
         Framing::Auto => "TS or RTP, recognised",
         Framing::Rtp => "RTP only",
     };
-    let buffer = size_text(u64::try_from(input.receive_buffer).unwrap_or(u64::MAX));
     writeln!(out, "; {framing}; RTP reorder {}", setup.reorder)?;
+    write_input_rest(out, input, setup)
+}
+
+/// What there is to say of any input.
+fn write_input_rest(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::Result {
+    let buffer = size_text(wide(input.receive_buffer));
     writeln!(out, "    receive buffer {buffer}, room for {} datagrams in the delay line", setup.capacity)?;
     let a = &setup.analyser;
     writeln!(
@@ -166,12 +187,73 @@ fn limit_text(limit: &Limit) -> String {
 }
 
 fn write_output(out: &mut String, output: &OutputPlan) -> fmt::Result {
+    if let Some(srt) = &output.srt {
+        writeln!(out, "  output by SRT, TTL {}, DSCP {}", output.ttl, output.dscp)?;
+        write_srt(out, srt, output.address, output.interface.as_ref())?;
+        if srt.role == Role::Listener {
+            writeln!(out, "    serves at most {} callers at once", srt.callers)?;
+        }
+        return writeln!(out, "    messages of at most {} bytes", srt.payload);
+    }
     let carried = if output.rtp { "RTP" } else { "UDP" };
     write!(out, "  output {carried} to {}", output.address)?;
     if let Some(interface) = &output.interface {
         write!(out, " from {}", interface_text(interface))?;
     }
     writeln!(out, ", TTL {}, DSCP {}", output.ttl, output.dscp)
+}
+
+/// What SRT comes down to, without a passphrase.
+fn write_srt(out: &mut String, srt: &SrtPlan, address: SocketAddr, interface: Option<&Interface>) -> fmt::Result {
+    let how = match srt.role {
+        Role::Caller => "calls",
+        Role::Listener => "listens on",
+        Role::Rendezvous => "rendezvous with",
+    };
+    write!(out, "    SRT {how} {address}")?;
+    if let Some(interface) = interface {
+        write!(out, " on {}", interface_text(interface))?;
+    }
+    if let Some(stream_id) = &srt.stream_id {
+        write!(out, ", stream id {}", quoted(stream_id))?;
+    }
+    let backend = match (srt.backend, srt.role == Role::Rendezvous || address.is_ipv6()) {
+        (Backend::Auto, true) => "libsrt, which alone can do this",
+        (Backend::Auto, false) => "libsrt where it is installed, else the built-in rsrt",
+        (Backend::Libsrt, _) => "libsrt",
+        (Backend::Rsrt, _) => "the built-in rsrt",
+    };
+    writeln!(out, "; by {backend}")?;
+    let secret = match (&srt.passphrase, srt.key_length) {
+        (None, _) => "not encrypted".to_owned(),
+        (Some(_), None) => "encrypted, key length that of the peer, or 16 bytes".to_owned(),
+        (Some(_), Some(length)) => format!("encrypted, key length {length} bytes"),
+    };
+    writeln!(out, "    latency {} or the peer's, whichever is longer; {secret}", srt.latency)?;
+    if !srt.access.is_empty() {
+        writeln!(out, "    lets in the callers that one of these fits, and the first that does counts:")?;
+    }
+    for rule in &srt.access {
+        write!(out, "      ")?;
+        match &rule.stream_id {
+            Some(id) => write!(out, "stream id {}", quoted(id))?,
+            None => write!(out, "any stream id")?,
+        }
+        for (i, Network { address, prefix }) in rule.from.iter().enumerate() {
+            write!(out, "{}{address}/{prefix}", if i == 0 { " from " } else { ", " })?;
+        }
+        let secret = match (&rule.passphrase, &srt.passphrase) {
+            (Some(_), _) => "with a passphrase of its own",
+            (None, Some(_)) => "with the passphrase of the listener",
+            (None, None) => "not encrypted",
+        };
+        writeln!(out, ", {secret}")?;
+    }
+    if srt.role != Role::Listener {
+        writeln!(out, "    gives a call up after {}, and calls again", srt.connect)?;
+    }
+    let buffer = size_text(wide(srt.buffer));
+    writeln!(out, "    closed after {} without a word of the peer; {buffer} for what is on the way", srt.idle)
 }
 
 fn interface_text(interface: &Interface) -> String {

@@ -15,9 +15,13 @@ mod ends;
 mod explain;
 mod file;
 mod limits;
+mod passphrase;
 mod plan;
 mod problem;
 mod quantity;
+mod srt;
+mod srt_keys;
+mod srt_url;
 mod table;
 mod url;
 mod yaml;
@@ -25,6 +29,7 @@ mod yaml;
 pub use explain::explain;
 pub use plan::{ChannelPlan, InputPlan, Interface, NodePlan, OutputPlan, Plan};
 pub use problem::{Problem, Problems, Severity};
+pub use srt::{Access, Backend, Network, Role, Second, Secret, SrtPlan};
 pub use url::{Endpoint, Scheme, UrlError};
 
 impl Plan {

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::srt::SrtPlan;
 use crate::engine::{ChannelSetup, Setup};
 
 /// All that one appliance runs.
@@ -44,11 +45,11 @@ pub struct ChannelPlan {
 pub struct InputPlan {
     /// Its name, unique in its channel.
     pub name: String,
-    /// Its URL, as in the file.
+    /// Its URL, as in the file, with an ellipsis for a passphrase.
     pub url: String,
-    /// The group to join and bind to, or the address to bind to.
+    /// The group to join and bind to, or the address to bind to. With SRT the peer, or the address to listen on.
     pub address: SocketAddr,
-    /// The interface to join on; none leaves it to the routing table.
+    /// The interface to join on, or to call from; none leaves it to the routing table.
     pub interface: Option<Interface>,
     /// The only senders that are let in (RFC 3678); none for any source.
     pub sources: Vec<IpAddr>,
@@ -56,16 +57,18 @@ pub struct InputPlan {
     pub receive_buffer: usize,
     /// Its failure domain.
     pub domain: Option<String>,
+    /// What SRT is told; none for UDP and RTP.
+    pub srt: Option<SrtPlan>,
 }
 
 /// Where an output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPlan {
-    /// Its URL, as in the file.
+    /// Its URL, as in the file, with an ellipsis for a passphrase.
     pub url: String,
     /// Whether datagrams have an RTP header.
     pub rtp: bool,
-    /// The address they are sent to.
+    /// The address they are sent to. With SRT the peer, or the address to listen on.
     pub address: SocketAddr,
     /// The interface to send from; none leaves it to the routing table.
     pub interface: Option<Interface>,
@@ -73,6 +76,8 @@ pub struct OutputPlan {
     pub ttl: u8,
     /// Differentiated services code point, 0…63 (RFC 2474).
     pub dscp: u8,
+    /// What SRT is told; none for UDP and RTP.
+    pub srt: Option<SrtPlan>,
 }
 
 /// A network interface as a person names it.

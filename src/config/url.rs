@@ -79,9 +79,7 @@ fn parse(url: &str) -> Result<Endpoint, String> {
         "udp" => Scheme::Udp,
         "rtp" => Scheme::Rtp,
         "srt" => {
-            return Err("this version does not receive or send SRT: use udp:// or rtp://, \
-                        with an SRT gateway in front where there must be one"
-                .to_owned());
+            return Err("SRT is for the inputs and outputs of a configuration: here, use udp:// or rtp://".to_owned());
         }
         other => return Err(format!("{} is not a scheme that is known here: use udp:// or rtp://", quoted(other))),
     };
@@ -115,7 +113,7 @@ fn parse(url: &str) -> Result<Endpoint, String> {
     Ok(endpoint)
 }
 
-fn socket_address(text: &str) -> Result<(SocketAddr, Option<String>), String> {
+pub(super) fn socket_address(text: &str) -> Result<(SocketAddr, Option<String>), String> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((host, port)) = rest.split_once(']') else {
             return Err(format!("{} has no `]` after its IPv6 address", quoted(text)));
@@ -322,8 +320,7 @@ mod tests {
             ("239.1.1.1:5000", "`239.1.1.1:5000` is not a URL: write udp://ADDRESS:PORT or rtp://ADDRESS:PORT"),
             (
                 "srt://1.2.3.4:9000?mode=listener",
-                "this version does not receive or send SRT: use udp:// or rtp://, with an SRT gateway in front where \
-                 there must be one",
+                "SRT is for the inputs and outputs of a configuration: here, use udp:// or rtp://",
             ),
             ("http://1.2.3.4:80", "`http` is not a scheme that is known here: use udp:// or rtp://"),
             (

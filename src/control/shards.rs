@@ -111,6 +111,7 @@ mod tests {
                         sources: Vec::new(),
                         receive_buffer: 1 << 20,
                         domain: None,
+                        srt: None,
                     })
                     .collect(),
                 outputs: Vec::new(),

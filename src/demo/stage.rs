@@ -99,7 +99,7 @@ channels:
     /// How a feed is sent to `address`.
     pub(super) fn sender(address: SocketAddr) -> OutputPlan {
         let interface = Some(Interface::Address(LOOPBACK));
-        OutputPlan { url: format!("udp://{address}"), rtp: false, address, interface, ttl: 1, dscp: 0 }
+        OutputPlan { url: format!("udp://{address}"), rtp: false, address, interface, ttl: 1, dscp: 0, srt: None }
     }
 
     /// How the output is received.
@@ -112,6 +112,7 @@ channels:
             sources: Vec::new(),
             receive_buffer: 8 << 20,
             domain: None,
+            srt: None,
         }
     }
 }

@@ -295,7 +295,8 @@ mod tests {
     }
 
     fn output(address: SocketAddr, rtp: bool) -> Output {
-        let plan = OutputPlan { url: format!("udp://{address}"), rtp, address, interface: None, ttl: 1, dscp: 34 };
+        let plan =
+            OutputPlan { url: format!("udp://{address}"), rtp, address, interface: None, ttl: 1, dscp: 34, srt: None };
         Output::new(OutputSocket::open(&plan, &Interfaces::read().unwrap()).unwrap())
     }
 

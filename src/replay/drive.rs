@@ -21,6 +21,7 @@ use std::rc::Rc;
 use super::capture::{CaptureError, Datagram, Merge};
 use super::journal::{Line, Names, TimeBase};
 use super::pcapng::{Header, Writer};
+use super::srt::Receiver;
 use super::summary::{FlowSummary, InputSummary, Summary};
 use crate::config::{InputPlan, Interface, OutputPlan, Plan};
 use crate::engine::{Engine, FRAME_SIZE, Frames, HeapFrames, OutDatagram, What};
@@ -118,6 +119,8 @@ struct Run<'a> {
     journal: Option<&'a mut dyn Write>,
     output: Option<Output<'a>>,
     flows: HashMap<(SocketAddr, IpAddr), Flow>,
+    /// The inputs that come by SRT.
+    srt: Vec<(InputId, Receiver)>,
     /// The capture time of t = 0.
     origin: Option<i64>,
     now: Instant,
@@ -151,6 +154,7 @@ impl<'a> Run<'a> {
             journal,
             output,
             flows: HashMap::new(),
+            srt: srt_inputs(plan),
             origin: None,
             now: Instant::ZERO,
             summary,
@@ -166,10 +170,18 @@ impl<'a> Run<'a> {
             let hours = gap.nanos() / 3_600_000_000_000;
             return Err(ReplayError::Gap { datagram: self.summary.datagrams, hours });
         }
+        self.srt_until(at)?;
         self.advance(at)?;
 
+        let mut taken = false;
+        for (_, receiver) in &mut self.srt {
+            taken |= receiver.take(datagram, at);
+        }
         let plan = self.plan;
         let key = (datagram.destination, datagram.source.ip());
+        if taken && wanting(plan, key).is_empty() {
+            return Ok(());
+        }
         let flow = self.flows.entry(key).or_insert_with(|| Flow { inputs: wanting(plan, key), ..Flow::default() });
         flow.datagrams += 1;
         flow.bytes += u64::try_from(datagram.payload.len()).unwrap_or(u64::MAX);
@@ -177,6 +189,22 @@ impl<'a> Run<'a> {
             self.deliver(input, datagram.payload, at)?;
         }
         Ok(())
+    }
+
+    /// Hands over what SRT delivers until `until`, each message at its time.
+    fn srt_until(&mut self, until: Instant) -> Result<(), ReplayError> {
+        loop {
+            let dues = self.srt.iter().enumerate().filter_map(|(i, (_, receiver))| Some((receiver.due()?, i)));
+            let Some((due, i)) = dues.min().filter(|(due, _)| *due <= until) else { return Ok(()) };
+            let Some((input, receiver)) = self.srt.get_mut(i) else { return Ok(()) };
+            let (input, message) = (*input, receiver.pop());
+            // A message that waits for one before it is not early, and time does not run backwards.
+            let at = due.max(self.now);
+            self.advance(at)?;
+            if let Some(message) = message {
+                self.deliver(input, &message.payload, at)?;
+            }
+        }
     }
 
     /// Hands one datagram to one input.
@@ -242,6 +270,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Summary, ReplayError> {
         self.summary.seconds = self.now.seconds();
         if self.origin.is_some() {
+            self.srt_until(self.now + LONGEST_GAP)?;
             self.advance(self.now + tail(self.plan))?;
         }
         if let Some(output) = self.output {
@@ -249,6 +278,11 @@ impl<'a> Run<'a> {
         }
         if let Some(journal) = self.journal {
             journal.flush().map_err(ReplayError::Journal)?;
+        }
+        for (input, receiver) in &self.srt {
+            if let Some(figures) = self.summary.inputs.get_mut(input.index()) {
+                figures.srt = Some(receiver.figures);
+            }
         }
         self.summary.origin = self.origin;
         let unwanted: BTreeMap<_, _> = self.flows.into_iter().filter(|(_, flow)| flow.inputs.is_empty()).collect();
@@ -279,10 +313,17 @@ fn wanting(plan: &Plan, (destination, source): (SocketAddr, IpAddr)) -> Rc<[Inpu
     inputs.filter(|(input, _)| wants(input, destination, source)).map(|(_, index)| InputId(index)).collect()
 }
 
+/// What receives the inputs that come by SRT.
+fn srt_inputs(plan: &Plan) -> Vec<(InputId, Receiver)> {
+    let inputs = plan.channels.iter().flat_map(|channel| &channel.inputs).zip(0_u16..);
+    inputs.filter_map(|(input, index)| Some((InputId(index), Receiver::of(input)?))).collect()
+}
+
 /// Whether a datagram to this destination and from this source is for `input`. An unspecified address in its URL
 /// matches any address, of either family.
 fn wants(input: &InputPlan, destination: SocketAddr, source: IpAddr) -> bool {
-    input.address.port() == destination.port()
+    input.srt.is_none()
+        && input.address.port() == destination.port()
         && (input.address.ip().is_unspecified() || input.address.ip() == destination.ip())
         && (input.sources.is_empty() || input.sources.contains(&source))
 }
@@ -355,6 +396,7 @@ mod tests {
             sources: sources.iter().map(|source| source.parse().unwrap()).collect(),
             receive_buffer: 0,
             domain: None,
+            srt: None,
         }
     }
 
@@ -386,6 +428,7 @@ mod tests {
             interface,
             ttl: 16,
             dscp: 34,
+            srt: None,
         };
         let address = || Some(Interface::Address("10.1.1.1".parse().unwrap()));
         for (output, source) in [

@@ -14,6 +14,7 @@ pub mod pair;
 pub mod pcapng;
 pub mod report;
 pub mod source;
+pub mod srt;
 pub mod summary;
 pub mod text;
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::Serialize;
 
 use super::capture::Figures;
+use super::srt;
 
 /// How many flows that no input wants are named to a person.
 const NAMED: usize = 20;
@@ -50,6 +51,9 @@ pub struct InputSummary {
     pub oversized: u64,
     /// Of those, left out because every frame was in use.
     pub starved: u64,
+    /// What was found of SRT; none for other inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srt: Option<srt::Figures>,
 }
 
 /// A flow that no input wants.
@@ -69,8 +73,19 @@ impl Summary {
     /// What should be looked into, a sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.damage.clone();
-        for InputSummary { channel, input, url, datagrams, oversized, starved } in &self.inputs {
-            if *datagrams == 0 {
+        for InputSummary { channel, input, url, datagrams, oversized, starved, srt } in &self.inputs {
+            let srt = srt.unwrap_or_default();
+            for (count, what) in [
+                (srt.encrypted, "encrypted SRT packets, which cannot be read: capture behind what decrypts them"),
+                (srt.missing, "SRT packets that did not come in time"),
+                (srt.refused, "SRT packets of a second sender left out"),
+                (srt.overflowed, "SRT packets left out, since too many waited for one that is missing"),
+            ] {
+                if count > 0 {
+                    warnings.push(format!("{channel}/{input}: {count} {what}"));
+                }
+            }
+            if *datagrams == 0 && srt.packets == 0 {
                 warnings.push(format!("{channel}/{input} got nothing: no datagram of the capture goes to {url}"));
             }
             if *oversized > 0 {

@@ -210,6 +210,7 @@ impl Recorder {
             sources: Vec::new(),
             receive_buffer: 8 << 20,
             domain: None,
+            srt: None,
         };
         let mut receiver = Receiver::open(&plan).unwrap();
         let mut file = BufWriter::new(File::create(file).unwrap());
