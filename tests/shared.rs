@@ -9,6 +9,7 @@ mod netns;
 mod scene;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use changeover::replay::source::Source;
 use changeover::switch::align::{Aligner, Relation, Settings};
 use changeover::units::{BitRate, Span};
 use netns::in_netns;
-use scene::{changeover, play};
+use scene::{changeover, play, twins};
 use serde_json::Value;
 
 /// The indicators of the first priority of ETSI TR 101 290.
@@ -120,7 +121,11 @@ fn shared() -> Option<(PathBuf, MutexGuard<'static, ()>)> {
 
 /// What the judge says of a file of packets or a capture; none where it finds none.
 fn tscheck(shared: &Path, file: &Path) -> Option<Value> {
-    let output = Command::new(shared.join("tools/tscheck")).arg(file).output();
+    tscheck_with(shared, file, &[])
+}
+
+fn tscheck_with(shared: &Path, file: &Path, more: &[&OsStr]) -> Option<Value> {
+    let output = Command::new(shared.join("tools/tscheck")).arg(file).args(more).output();
     let output = output.unwrap_or_else(|error| panic!("tools/tscheck does not run, install `python3`: {error}"));
     let found: Option<Value> = serde_json::from_slice(&output.stdout).ok();
     assert_eq!(found.is_some(), output.status.success(), "{output:?}");
@@ -373,5 +378,24 @@ fn the_judge_finds_no_fault_in_a_live_output() {
     let judged = tscheck(&shared, &file).unwrap();
     for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
         assert_eq!(judged[what], 0, "{what}: {judged:#}");
+    }
+}
+
+#[test]
+fn one_encoder_over_two_lossy_lines_comes_out_whole() {
+    let Some((shared, _turn)) = shared() else { return };
+    if !in_netns("one_encoder_over_two_lossy_lines_comes_out_whole", play::NETWORK) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [source, file] = ["source.ts", "output.ts"].map(|name| folder.path().join(name));
+    let recorded = twins::play(folder.path(), &source, &file);
+    assert_eq!(recorded.rtp_errors, 0, "{recorded:?}");
+    let judged = tscheck_with(&shared, &file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
+    for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
+        assert_eq!(judged[what], 0, "{what}: {judged:#}");
+    }
+    for what in ["lost", "repeated", "foreign"] {
+        assert_eq!(judged["lineage"][what], 0, "{what}: {judged:#}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods)]
 
 pub(crate) mod play;
+pub(crate) mod twins;
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -193,6 +194,20 @@ pub(crate) struct Recorded {
     pub(crate) rtp_errors: u64,
 }
 
+/// How to receive what goes to an address.
+fn plan(to: &str, interface: &str) -> InputPlan {
+    InputPlan {
+        name: "recorder".to_owned(),
+        url: format!("udp://{to}"),
+        address: to.parse().unwrap(),
+        interface: Some(Interface::Name(interface.to_owned())),
+        sources: Vec::new(),
+        receive_buffer: 8 << 20,
+        domain: None,
+        srt: None,
+    }
+}
+
 /// Records what goes to an address into a file of TS packets, until it is ended.
 pub(crate) struct Recorder {
     stop: Arc<AtomicBool>,
@@ -202,17 +217,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// `rtp`: each datagram begins with an RTP header of twelve bytes.
     pub(crate) fn start(to: &str, interface: &str, rtp: bool, file: &Path) -> Self {
-        let plan = InputPlan {
-            name: "recorder".to_owned(),
-            url: format!("udp://{to}"),
-            address: to.parse().unwrap(),
-            interface: Some(Interface::Name(interface.to_owned())),
-            sources: Vec::new(),
-            receive_buffer: 8 << 20,
-            domain: None,
-            srt: None,
-        };
-        let mut receiver = Receiver::open(&plan).unwrap();
+        let mut receiver = Receiver::open(&plan(to, interface)).unwrap();
         let mut file = BufWriter::new(File::create(file).unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -33,7 +33,7 @@ pub(crate) const NETWORK: &str = "ip link set lo multicast on; ip route add 224.
 const PICTURES: f64 = 25.0;
 
 /// An encoder: H.264 and AAC at a constant 8 Mb/s, to a group.
-fn encoder(form: &str, to: &str, tone: u16) -> Process {
+pub(crate) fn encoder(form: &str, to: &str, tone: u16) -> Process {
     let picture = format!("testsrc2=size=320x180:rate={PICTURES}");
     let sound = format!("sine=frequency={tone}:sample_rate=48000");
     let mut command = Command::new("ffmpeg");
@@ -56,7 +56,7 @@ fn backup_encoder() -> Process {
     encoder("rtp_mpegts", "rtp://239.1.1.2:5000?pkt_size=1328&localaddr=127.0.0.1&ttl=1", 880)
 }
 
-fn is_on(name: &str) -> impl Fn(&Value) -> bool {
+pub(crate) fn is_on(name: &str) -> impl Fn(&Value) -> bool {
     move |channel| channel["active"] == name
 }
 
