@@ -19,9 +19,9 @@ impl Backoff {
     /// For the connection `name`.
     pub(super) fn new(name: &str) -> Self {
         // FNV-1a: any spread of the names will do.
-        let state = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-        });
+        let state = name
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
         Self { next: FIRST, state: state | 1 }
     }
 

@@ -148,7 +148,7 @@ impl fmt::Display for Refusal {
 pub struct Rejection(pub i32);
 
 impl Rejection {
-    /// No reason was told.
+    /// No reason was told. libsrt tells a listener none, whatever was wrong: it may be the passphrase.
     pub const UNKNOWN: Self = Self(1000);
     /// The passphrase is wrong.
     pub const BAD_SECRET: Self = Self(1010);
@@ -169,6 +169,7 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self.0 {
+            1000 => "the handshake failed: most often the passphrase is wrong, or one side has none",
             1001 => "a system call failed",
             1002 => "the peer refused without a reason",
             1003 => "not enough memory or sockets",

@@ -36,10 +36,7 @@ const HANDSHAKE: Span = Span::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Flow {
     /// To the shard.
-    In {
-        frames: Producer,
-        bell: Arc<Doorbell>,
-    },
+    In { frames: Producer, bell: Arc<Doorbell> },
     /// From the shard.
     Out { frames: Consumer },
 }

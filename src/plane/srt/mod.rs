@@ -32,8 +32,8 @@ use worker::Handle;
 mod access;
 mod backoff;
 mod event;
-mod libsrt;
 mod library;
+mod libsrt;
 mod link;
 mod ring;
 mod worker;
@@ -156,11 +156,7 @@ struct Opened {
     status: triple_buffer::Output<SrtStatus>,
 }
 
-fn open(
-    place: &Place<'_>,
-    direction: Direction,
-    flow: Flow,
-) -> Result<Opened, OpenError> {
+fn open(place: &Place<'_>, direction: Direction, flow: Flow) -> Result<Opened, OpenError> {
     match place.plan.backend {
         Backend::Auto | Backend::Libsrt => {
             if let Err(why) = libsrt::version() {

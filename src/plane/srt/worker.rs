@@ -181,8 +181,7 @@ impl Running {
         match command {
             Command::Open { key, mut link, reply } => {
                 let fault = Fault { doing: "start SRT", why: super::library::Why::System(libc::EIO) };
-                let opened =
-                    catch_unwind(AssertUnwindSafe(|| link.begin(library, now()))).unwrap_or(Err(fault));
+                let opened = catch_unwind(AssertUnwindSafe(|| link.begin(library, now()))).unwrap_or(Err(fault));
                 if opened.is_ok() {
                     self.links.insert(key, *link);
                 }

@@ -15,9 +15,7 @@ use parking_lot::Mutex;
 
 use super::access::{Door, Verdict};
 use super::event::Rejection;
-use super::library::{
-    Direction, Fault, Library, Measured, Phase, Received, Sent, Settings, SocketId, Why,
-};
+use super::library::{Direction, Fault, Library, Measured, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Frame, LONGEST};
 use crate::config::{Role, Secret};
 use crate::plane::sys as kernel;
@@ -57,9 +55,9 @@ static DOORS: Mutex<BTreeMap<usize, Arc<Door>>> = Mutex::new(BTreeMap::new());
 /// The library, or why it cannot be had and what to do about it.
 fn library() -> Result<&'static Libsrt, String> {
     LIBSRT.get_or_init(Libsrt::load).as_ref().map_err(|missing| match missing {
-        Missing::Library(said) => format!(
-            "libsrt 1.5 is not installed: install the package libsrt1.5-openssl or libsrt1.5-gnutls ({said})"
-        ),
+        Missing::Library(said) => {
+            format!("libsrt 1.5 is not installed: install the package libsrt1.5-openssl or libsrt1.5-gnutls ({said})")
+        }
         Missing::Function(name) => format!("the libsrt that is installed has no {name}: version 1.5 is needed"),
         Missing::Start => "libsrt could not be started".to_owned(),
     })
@@ -191,7 +189,6 @@ impl Backend {
     fn new_socket(&self) -> Result<i32, Fault> {
         self.library.socket().map_err(|failure| fault("open a socket", failure))
     }
-
 }
 
 /// What a connection is waited for. One that is sent to is asked for room by sending.

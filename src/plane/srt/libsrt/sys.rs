@@ -345,8 +345,7 @@ impl Libsrt {
         let mut value: c_int = 0;
         let mut len = c_int::try_from(size_of::<c_int>()).unwrap_or(0);
         // SAFETY: `value` is valid to write `len` bytes to.
-        let result =
-            unsafe { (self.0.getsockflag)(socket, option as c_int, (&raw mut value).cast(), &raw mut len) };
+        let result = unsafe { (self.0.getsockflag)(socket, option as c_int, (&raw mut value).cast(), &raw mut len) };
         (result >= 0).then_some(value)
     }
 
@@ -354,8 +353,7 @@ impl Libsrt {
         let mut text = [0_u8; 513];
         let mut len = c_int::try_from(text.len()).unwrap_or(0);
         // SAFETY: `text` is valid to write `len` bytes to.
-        let result =
-            unsafe { (self.0.getsockflag)(socket, option as c_int, text.as_mut_ptr().cast(), &raw mut len) };
+        let result = unsafe { (self.0.getsockflag)(socket, option as c_int, text.as_mut_ptr().cast(), &raw mut len) };
         let text = text.get(..usize::try_from(len).ok()?)?;
         (result >= 0 && !text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
     }
@@ -382,8 +380,7 @@ impl Libsrt {
         let mut control = MessageControl::new();
         let room = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
         // SAFETY: `bytes` is valid to write `room` bytes to, and `control` is as the library lays it out.
-        let result =
-            unsafe { (self.0.recvmsg2)(socket, bytes.as_mut_ptr().cast(), room, &raw mut control) };
+        let result = unsafe { (self.0.recvmsg2)(socket, bytes.as_mut_ptr().cast(), room, &raw mut control) };
         let len = self.check(result)?;
         Ok((usize::try_from(len).unwrap_or(0), control.source_time))
     }
