@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod process;
+#[path = "srt/proxy.rs"]
+mod proxy;
 #[path = "srt/stage.rs"]
 mod stage;
 
@@ -13,6 +15,7 @@ use changeover::plane::{Refusal, Rejection, Shard, ShardSetup, SrtReason, SrtSta
 use changeover::units::Span;
 
 use process::udp_port;
+use proxy::Proxy;
 use stage::{AHEAD, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
 
 const COUNT: u32 = 1000;
@@ -268,4 +271,87 @@ fn what_cannot_be_opened_is_said_clearly() {
     assert!(said.contains("is in use by another program"), "{said}");
     let said = open(SrtPlan { backend: Backend::Rsrt, ..srt(Role::Caller) });
     assert!(said.contains("rsrt") && said.contains("not there yet"), "{said}");
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_sent_again() {
+    const MESSAGES: u32 = 7000;
+    thread::scope(|scope| {
+        for (number, loss) in (1_u64..).zip([20, 50]) {
+            for incoming in [true, false] {
+                scope.spawn(move || {
+                    let [port, way, feed] = [udp_port(), udp_port(), udp_port()];
+                    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(Role::Listener) };
+                    let delay = std::time::Duration::from_millis(20);
+                    let _proxy = Proxy::start(way, local(port), loss, delay, number);
+                    let (at, sink) = (local(port), socket());
+                    let mut stage = if incoming { Stage::receiving(at, plan) } else { Stage::sending(at, plan) };
+                    let url = format!("srt://127.0.0.1:{way}?mode=caller&latency=200&transtype=live");
+                    let to = sink.local_addr().unwrap().port();
+                    let _peer = if incoming {
+                        Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &url)
+                    } else {
+                        Peer::transmit(&url, &format!("udp://127.0.0.1:{to}"))
+                    };
+                    stage.until_up();
+                    let sender = if incoming { socket() } else { stage.socket.try_clone().unwrap() };
+                    if incoming {
+                        sender.connect(local(feed)).unwrap();
+                    }
+                    let sending = thread::spawn(move || send(&sender, 0, AHEAD + MESSAGES));
+                    let sink = if incoming { &stage.socket } else { &sink };
+                    let count = receive(sink, AHEAD, AHEAD + MESSAGES - 1);
+                    sending.join().unwrap();
+                    let told = stage.until("figures", |status| {
+                        status.connections[0].is_some_and(|it| it.packets >= u64::from(MESSAGES))
+                    });
+                    let figures = told.connections[0].unwrap();
+                    assert!(count + 1 >= MESSAGES, "{count} of {MESSAGES} at {loss} of 1000: {figures:?}");
+                    // A half of what is to be expected, since a way may be kind.
+                    assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
+                    assert!(figures.retransmitted > 0 && figures.rtt > Span::from_millis(35), "{figures:?}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn ffmpeg_sends_to_an_input_and_receives_from_an_output() {
+    let [port, out] = [udp_port(), udp_port()];
+    let passphrase = "a long secret";
+    let mut ingest = Stage::receiving(local(port), encrypted(Role::Listener, passphrase, 16));
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"])
+        .args(["-c:v", "mpeg2video", "-b:v", "2M", "-f", "mpegts"])
+        .arg(format!("srt://127.0.0.1:{port}?mode=caller&passphrase={passphrase}&pbkeylen=16&streamid=lab"));
+    let _sender = Peer::spawn(ffmpeg, "ffmpeg");
+    ingest.until("pictures", |status| status.connections[0].is_some_and(|it| it.packets > 200 && it.key_length == 16));
+
+    let mut stage = Stage::sending(local(out), encrypted(Role::Listener, passphrase, 32));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("received.ts");
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    let url = format!("srt://127.0.0.1:{out}?mode=caller&passphrase={passphrase}&pbkeylen=32");
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "quiet", "-y", "-i", &url, "-map", "0", "-c", "copy", "-f", "mpegts"])
+        .arg(&file);
+    let _receiver = Peer::spawn(ffmpeg, "ffmpeg");
+    stage.until_up();
+    let sender = stage.socket.try_clone().unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    // What ffmpeg sent, as the first shard puts it out, is what the second one takes in.
+    let from = ingest.socket.try_clone().unwrap();
+    let relay = thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            if let Ok(len) = from.recv(&mut bytes) {
+                sender.send(&bytes[..len]).unwrap();
+            }
+        }
+    });
+    process::wait_for("pictures in the file", || std::fs::metadata(&file).ok().filter(|file| file.len() > 100_000));
+    drop(stop);
+    relay.join().unwrap();
 }
