@@ -29,6 +29,8 @@ const SLOW: u32 = 4;
 const HELD: Span = Span::from_secs(1);
 /// Messages read from one socket before the next has its turn.
 const TURN: usize = 256;
+/// Handshakes that are followed at once.
+const WAITING: usize = 1024;
 /// How long a handshake may take before nobody asks any more how it ended.
 const HANDSHAKE: Span = Span::from_secs(10);
 
@@ -67,6 +69,14 @@ pub(super) struct Hall {
     pub(super) admitted: Receiver<Admitted>,
     /// Whom the rules let in, and who is not yet accepted.
     pub(super) waiting: Vec<Admitted>,
+}
+
+impl Hall {
+    /// Learns whom the rules let in meanwhile; no more of them than it can be made to remember.
+    fn look(&mut self) {
+        let room = WAITING.saturating_sub(self.waiting.len());
+        self.waiting.extend(self.admitted.try_iter().take(room));
+    }
 }
 
 /// One SRT input or output.
@@ -188,7 +198,7 @@ impl Link {
     fn accept(&mut self, library: &mut dyn Library, listener: SocketId, now: Instant) {
         while let Some((socket, address)) = library.accept(listener, &self.settings) {
             let Some(hall) = &mut self.hall else { return };
-            hall.waiting.extend(hall.admitted.try_iter());
+            hall.look();
             hall.waiting.retain(|admitted| admitted.socket != socket);
             let stream_id = library.stream_id(socket);
             // Several may have been let in before the first of them was accepted.
@@ -396,7 +406,7 @@ impl Link {
     /// The backend refuses a wrong passphrase by itself, and tells nobody: only that the socket is gone.
     fn look_at_handshakes(&mut self, library: &mut dyn Library, now: Instant) {
         let Some(hall) = &mut self.hall else { return };
-        hall.waiting.extend(hall.admitted.try_iter());
+        hall.look();
         let door = &hall.door;
         hall.waiting.retain_mut(|admitted| match library.phase(admitted.socket) {
             Phase::Down => {

@@ -196,3 +196,126 @@ impl Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::super::access::{Door, Teller};
+    use super::super::event::{End, Rejection, SrtStatus, What};
+    use super::super::library::{Measured, Phase, Received, Sent, Settings};
+    use super::super::link::Flow;
+    use super::super::ring::{self, Frame};
+    use super::*;
+    use crate::config::{Backend, Role, Second, SrtPlan};
+    use crate::units::InputId;
+
+    /// A backend in which every call is answered at once, every socket always has a message, and one panics.
+    struct Fake {
+        sockets: i32,
+        bad: SocketId,
+    }
+
+    impl Library for Fake {
+        fn wait(&mut self, _timeout: Span, _ready: &mut Vec<SocketId>) {}
+        fn dial(&mut self, _settings: &Settings) -> Result<SocketId, Fault> {
+            self.sockets += 1;
+            Ok(SocketId(self.sockets))
+        }
+        fn listen(&mut self, settings: &Settings, _door: &Arc<Door>) -> Result<SocketId, Fault> {
+            self.dial(settings)
+        }
+        fn accept(&mut self, _listener: SocketId, _settings: &Settings) -> Option<(SocketId, SocketAddr)> {
+            None
+        }
+        fn connected(&mut self, _socket: SocketId, _direction: Direction) {}
+        fn phase(&mut self, _socket: SocketId) -> Phase {
+            Phase::Up
+        }
+        fn rejection(&mut self, _socket: SocketId) -> Rejection {
+            Rejection::UNKNOWN
+        }
+        fn receive(&mut self, socket: SocketId, now: Instant, frame: &mut Frame) -> Received {
+            assert!(socket != self.bad, "the backend breaks down");
+            frame.at = now;
+            frame.set_len(188);
+            Received::Message
+        }
+        fn send(&mut self, _socket: SocketId, _message: &[u8]) -> Sent {
+            Sent::Yes
+        }
+        fn stream_id(&mut self, _socket: SocketId) -> Option<String> {
+            None
+        }
+        fn key_length(&mut self, _socket: SocketId) -> u8 {
+            0
+        }
+        fn measure(&mut self, _socket: SocketId, _direction: Direction) -> Option<Measured> {
+            Some(Measured::default())
+        }
+        fn close(&mut self, _socket: SocketId) {}
+    }
+
+    #[test]
+    fn a_backend_that_panics_ends_one_connection_and_it_is_called_again() {
+        let plan = SrtPlan {
+            role: Role::Caller,
+            backend: Backend::Auto,
+            latency: Span::from_millis(200),
+            passphrase: None,
+            key_length: None,
+            stream_id: None,
+            access: Vec::new(),
+            callers: 1,
+            second: Second::Refuse,
+            payload: 1316,
+            connect: Span::from_secs(3),
+            idle: Span::from_secs(5),
+            buffer: 1 << 20,
+        };
+        let (events, told) = unbounded();
+        let mut library = Fake { sockets: 0, bad: SocketId(1) };
+        let mut links = Vec::new();
+        let mut rings = Vec::new();
+        let mut at = now();
+        for number in 0..2 {
+            let (frames, taken) = ring::ring(plan.buffer);
+            rings.push(taken);
+            let settings = Settings {
+                url: format!("srt://192.0.2.{number}:9000"),
+                plan: plan.clone(),
+                address: ([192, 0, 2, number], 9000).into(),
+                interface: None,
+                local: None,
+                direction: Direction::In,
+            };
+            let flow = Flow::In { frames, bell: Doorbell::new().unwrap() };
+            let teller = Teller::new(End::Input(InputId(number.into())), events.clone());
+            let (out, _status) = triple_buffer::triple_buffer(&SrtStatus::default());
+            let mut link = Link::new(settings, flow, None, Arc::new(AtomicUsize::new(0)), teller, out, 1);
+            link.begin(&mut library, at).unwrap();
+            links.push(link);
+        }
+        // The first round connects, the second receives.
+        for _ in 0..2 {
+            for (socket, link) in (1..).map(SocketId).zip(&mut links) {
+                guard(&mut library, link, |library, link| link.ready(library, socket, at));
+            }
+        }
+        assert_eq!((rings[0].slots(), rings[1].slots()), (0, 256));
+        let ends: Vec<_> = told.try_iter().map(|event| (event.end, event.what)).collect();
+        let faults = ends.iter().filter(|(end, what)| {
+            *end == End::Input(InputId(0)) && matches!(what, What::Down { reason: Reason::Fault, .. })
+        });
+        assert_eq!((faults.count(), ends.len()), (1, 3), "{ends:?}");
+        assert!(!links[0].has(SocketId(1)) && links[1].has(SocketId(2)));
+
+        // It calls again when its pause is over.
+        at = at + Span::from_secs(6);
+        links[0].tick(&mut library, at);
+        links[0].ready(&mut library, SocketId(3), at);
+        links[0].ready(&mut library, SocketId(3), at);
+        assert_eq!(rings[0].slots(), 256);
+    }
+}
