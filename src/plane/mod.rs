@@ -38,5 +38,7 @@ pub use input::SocketFigures;
 pub use interface::{Interfaces, Link};
 pub use output::{OutputFigures, OutputSocket};
 pub use shard::{Shard, ShardSetup, Stopped};
-pub use srt::{End, Reason as SrtReason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What};
+pub use srt::{
+    End, Reason as SrtReason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What, libsrt_version,
+};
 pub use watch::{Change, InputWatch, OutputWatch, Reason, Watch};

@@ -149,6 +149,14 @@ impl Sink {
     }
 }
 
+/// The version of the libsrt that is used, as `1.5.1`; it is loaded if it was not.
+///
+/// # Errors
+/// When it is not installed, or of no use: why, and what to do about it.
+pub fn libsrt_version() -> Result<String, String> {
+    libsrt::version()
+}
+
 struct Opened {
     handle: Handle,
     bell: Arc<Doorbell>,

@@ -312,7 +312,7 @@ mod tests {
         assert!(!links[0].has(SocketId(1)) && links[1].has(SocketId(2)));
 
         // It calls again when its pause is over.
-        at = at + Span::from_secs(6);
+        at += Span::from_secs(6);
         links[0].tick(&mut library, at);
         links[0].ready(&mut library, SocketId(3), at);
         links[0].ready(&mut library, SocketId(3), at);
