@@ -35,6 +35,7 @@ impl Receiver {
     /// When the kernel refuses. An interface or address that is not there is no error.
     pub fn open(plan: &InputPlan) -> Result<Self, OpenError> {
         let system = |doing| move |source| OpenError::System { doing, source };
+        refuse_srt(&plan.url, plan.srt.is_some())?;
         let interfaces = Interfaces::read().map_err(system("read the network interfaces"))?;
         let (input, watch) = Input::open(plan, &interfaces)?;
         let epoll = Epoll::new(1).map_err(system("make an epoll"))?;
@@ -110,6 +111,7 @@ impl Sender {
     /// # Errors
     /// When the kernel refuses, or the interface, address or route is not there.
     pub fn open(plan: &OutputPlan) -> Result<Self, OpenError> {
+        refuse_srt(&plan.url, plan.srt.is_some())?;
         let interfaces =
             Interfaces::read().map_err(|source| OpenError::System { doing: "read the network interfaces", source })?;
         let socket = OutputSocket::connect(plan, &interfaces)
@@ -135,4 +137,10 @@ impl Sender {
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.0.socket.local_addr().ok()?.as_socket()
     }
+}
+
+/// What receives or sends a single stream does so by UDP and RTP alone.
+fn refuse_srt(url: &str, srt: bool) -> Result<(), OpenError> {
+    let why = "SRT is received and sent by channels alone: use udp:// or rtp:// here";
+    if srt { Err(OpenError::Srt { url: url.to_owned(), why: why.to_owned() }) } else { Ok(()) }
 }

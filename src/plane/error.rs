@@ -42,6 +42,14 @@ pub enum OpenError {
         /// The URL of the input.
         url: String,
     },
+    /// SRT cannot do what is asked for.
+    #[error("{url}: {why}")]
+    Srt {
+        /// The URL of the input or output.
+        url: String,
+        /// Why, and what to do about it.
+        why: String,
+    },
     /// Anything else that went wrong with a socket.
     #[error("{url}: cannot {doing}: {source}")]
     Socket {

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::input::SocketFigures;
 use super::output::{OutputFigures, OutputSocket};
+use super::srt::{SrtEvent, SrtStatus};
 use super::sys::Bell;
 use super::watch::Watch;
 use crate::engine;
@@ -51,6 +52,10 @@ pub struct PlaneSnapshot {
     pub inputs: Vec<SocketFigures>,
     /// Its outputs by channel.
     pub outputs: Vec<Vec<OutputFigures>>,
+    /// How the inputs by SRT stand, in the order of the engine's inputs; none for those by UDP.
+    pub srt_inputs: Vec<Option<SrtStatus>>,
+    /// How the outputs by SRT stand, by channel; none for those by UDP.
+    pub srt_outputs: Vec<Vec<Option<SrtStatus>>>,
     /// What to add to an [`Instant`](crate::units::Instant)'s nanoseconds to have nanoseconds since the Unix epoch.
     pub realtime_offset_ns: i64,
     /// Rounds of its loop since the start.
@@ -100,6 +105,9 @@ pub struct ShardHandle {
     /// What happened, in order. Bounded: what control does not fetch in time is counted in
     /// [`PlaneSnapshot::events_lost`].
     pub events: Receiver<engine::Event>,
+    /// What happened to inputs and outputs by SRT, straight from the threads of their backends. Bounded as the others; what
+    /// is lost is counted in [`SrtStatus::events_lost`].
+    pub srt_events: Receiver<SrtEvent>,
     /// What the shard no longer needs. While this is full the shard takes no command.
     pub retired: Receiver<Retired>,
     /// What to refresh about once a second.

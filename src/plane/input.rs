@@ -1,7 +1,7 @@
 //! Input sockets, and the batch that is received from one of them into the arena.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -9,10 +9,11 @@ use super::arena::Arena;
 use super::clock::Now;
 use super::error::OpenError;
 use super::interface::Interfaces;
+use super::srt::{Source, SrtStatus};
 use super::sys::{self, ReceiveVector};
 use super::watch::InputWatch;
 use crate::config::InputPlan;
-use crate::engine::Slot;
+use crate::engine::{Frames, Slot};
 use crate::units::Instant;
 
 /// The most datagrams that one system call receives.
@@ -125,6 +126,90 @@ impl Input {
             }
         }
         count
+    }
+}
+
+/// Where one input of a shard comes from.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A socket.
+    Socket(Input),
+    /// The ring of an SRT backend.
+    Ring(Box<RingInput>),
+}
+
+impl Entry {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Socket(input) => input.socket.as_fd(),
+            Self::Ring(input) => input.source.descriptor(),
+        }
+    }
+
+    /// How it stands, if it is an input by SRT. What found the ring full counts as dropped.
+    pub(super) fn srt(&mut self) -> Option<&SrtStatus> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Ring(input) => {
+                let status = input.source.status();
+                input.figures.dropped = status.overflow;
+                Some(status)
+            }
+        }
+    }
+
+    /// What was received, in the terms of a socket.
+    pub(super) fn figures(&self) -> SocketFigures {
+        match self {
+            Self::Socket(input) => input.figures,
+            Self::Ring(input) => input.figures,
+        }
+    }
+
+    /// The time of the last datagram received.
+    pub(super) fn last(&self) -> Instant {
+        match self {
+            Self::Socket(input) => input.last,
+            Self::Ring(input) => input.last,
+        }
+    }
+}
+
+/// An input that an SRT backend receives.
+#[derive(Debug)]
+pub(super) struct RingInput {
+    pub(super) source: Source,
+    pub(super) figures: SocketFigures,
+    last: Instant,
+}
+
+impl RingInput {
+    pub(super) fn new(source: Source, buffer: usize) -> Self {
+        let figures = SocketFigures { receive_buffer: buffer, ..SocketFigures::default() };
+        Self { source, figures, last: Instant::from_nanos(i64::MIN) }
+    }
+
+    /// Hands what is in the ring to `intake`, at most a [`BATCH`]. How many came.
+    #[inline]
+    pub(super) fn receive<I: Intake>(&mut self, arena: &mut Arena, now: &Now, intake: &mut I) -> usize {
+        for count in 0..BATCH {
+            let Ok(frame) = self.source.frames.peek() else { return count };
+            let bytes = frame.bytes();
+            self.last = frame.at.min(now.instant).max(self.last);
+            self.figures.datagrams += 1;
+            self.figures.bytes += bytes.len() as u64;
+            // The message is no longer than a frame of the arena, which the types say of both.
+            if let Some(slot) = intake.frame()
+                && let Some(room) = arena.frame_mut(slot).get_mut(..bytes.len())
+            {
+                room.copy_from_slice(bytes);
+                intake.datagram(arena, slot, bytes.len(), self.last);
+            } else {
+                self.figures.starved += 1;
+            }
+            let _ = self.source.frames.pop();
+        }
+        BATCH
     }
 }
 

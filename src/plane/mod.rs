@@ -11,6 +11,7 @@
 //! - The ways in and out are one type each, which know nothing of engines: `input::Batch` (a batch into arena frames)
 //!   with `input::Intake` (who is handed it), and `output::Outlet` (gathers out of arena frames). Another kind of
 //!   packet I/O stands in their place.
+//! - SRT comes by a ring from a thread of its backend, and goes by one: see `srt`.
 //! - Only Linux: it takes batched system calls, kernel stamps and drop counts, and memberships by interface index.
 //!
 //! Rights: none are needed for most. CAP_NET_ADMIN lets receive buffers be larger than `net.core.rmem_max`; CAP_NET_RAW
@@ -26,6 +27,7 @@ mod input;
 mod interface;
 mod output;
 mod shard;
+mod srt;
 mod sys;
 mod watch;
 
@@ -36,4 +38,7 @@ pub use input::SocketFigures;
 pub use interface::{Interfaces, Link};
 pub use output::{OutputFigures, OutputSocket};
 pub use shard::{Shard, ShardSetup, Stopped};
+pub use srt::{
+    End, Reason as SrtReason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What, libsrt_version,
+};
 pub use watch::{Change, InputWatch, OutputWatch, Reason, Watch};

@@ -9,9 +9,10 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::arena::Arena;
 use super::error::{OpenError, is_absence};
 use super::interface::Interfaces;
+use super::srt::{Frame, Offered, Sink, SrtStatus};
 use super::sys::{self, Errno, SendVector};
 use crate::config::{Interface, OutputPlan};
-use crate::engine::OutDatagram;
+use crate::engine::{Frames, OutDatagram, Piece};
 
 /// The most datagrams that one system call sends.
 pub(super) const BATCH: usize = 64;
@@ -150,30 +151,96 @@ fn send_from(socket: &Socket, to: IpAddr, index: u32) -> io::Result<()> {
     }
 }
 
+/// By which way an output goes.
+#[derive(Debug)]
+enum Way {
+    /// A socket, if there is one.
+    Socket(Option<OutputSocket>),
+    /// The ring of an SRT backend.
+    Ring(Box<Sink>),
+}
+
 /// One output of a channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Output {
-    pub(super) socket: Option<OutputSocket>,
+    way: Way,
     pub(super) figures: OutputFigures,
 }
 
 impl Output {
     pub(super) fn new(socket: Option<OutputSocket>) -> Self {
         let figures = OutputFigures { open: socket.is_some(), ..OutputFigures::default() };
-        Self { socket, figures }
+        Self { way: Way::Socket(socket), figures }
+    }
+
+    pub(super) fn by_ring(sink: Sink) -> Self {
+        Self { way: Way::Ring(Box::new(sink)), figures: OutputFigures::default() }
     }
 
     /// Puts another socket in place, and returns the old one.
-    pub(super) fn replace(&mut self, socket: OutputSocket) -> Option<OutputSocket> {
-        self.figures.open = true;
-        self.socket.replace(socket)
+    ///
+    /// # Errors
+    /// An output that has no socket gives it back.
+    pub(super) fn replace(&mut self, socket: OutputSocket) -> Result<Option<OutputSocket>, OutputSocket> {
+        match &mut self.way {
+            Way::Socket(old) => {
+                self.figures.open = true;
+                Ok(old.replace(socket))
+            }
+            Way::Ring(_) => Err(socket),
+        }
+    }
+
+    /// How it stands, if it is an output by SRT.
+    pub(super) fn srt(&mut self) -> Option<&SrtStatus> {
+        match &mut self.way {
+            Way::Socket(_) => None,
+            Way::Ring(sink) => {
+                self.figures.open = sink.is_open();
+                Some(sink.status())
+            }
+        }
+    }
+
+    /// Copies one datagram into the ring, where it goes by one: what is gathered for sockets stays in the arena, which the
+    /// backend cannot wait for. [`Output::send`] follows when there is no more.
+    fn copy(&mut self, pieces: &[Piece], arena: &Arena, spare: &mut Frame) {
+        let Way::Ring(sink) = &mut self.way else { return };
+        if spare.bytes().is_empty() {
+            for piece in pieces {
+                let from = usize::from(piece.offset);
+                let bytes = arena.frame(piece.slot).get(from..from + usize::from(piece.len)).unwrap_or_default();
+                if !spare.push(bytes) {
+                    self.figures.too_long += 1;
+                    spare.clear();
+                    return;
+                }
+            }
+        }
+        match sink.offer(spare) {
+            Offered::Taken => {
+                self.figures.datagrams += 1;
+                self.figures.bytes += spare.bytes().len() as u64;
+            }
+            Offered::Full => self.figures.count(libc::EAGAIN, 1),
+            Offered::Nobody => self.figures.unavailable += 1,
+        }
     }
 
     /// Sends all of `gather`. What cannot be sent is counted and left behind: it must not hold up what comes after it.
     pub(super) fn send(&mut self, gather: &mut SendVector, arena: &Arena) {
-        let Some(output) = &self.socket else {
-            self.figures.unavailable += gather.len() as u64;
-            return;
+        let output = match &self.way {
+            Way::Socket(Some(output)) => output,
+            Way::Socket(None) => {
+                self.figures.unavailable += gather.len() as u64;
+                return;
+            }
+            Way::Ring(sink) => {
+                if sink.is_open() {
+                    sink.ring();
+                }
+                return;
+            }
         };
         gather.frame(output.rtp);
         let (mut next, mut again) = (0, true);
@@ -216,6 +283,8 @@ const SORTED: usize = 512;
 pub(super) struct Outlet {
     pub(super) outputs: Vec<Vec<Output>>,
     gather: SendVector,
+    /// A datagram for rings.
+    spare: Box<Frame>,
     /// Of each channel the first and last datagram, and of each datagram the next one of its channel.
     first: Vec<u16>,
     last: Vec<u16>,
@@ -229,6 +298,7 @@ impl Outlet {
         Self {
             outputs,
             gather: SendVector::new(BATCH, &arena.0),
+            spare: Box::new(Frame::EMPTY),
             first: vec![NONE; channels],
             last: vec![NONE; channels],
             next: vec![NONE; SORTED],
@@ -257,6 +327,10 @@ impl Outlet {
                 while let Some(datagram) = part.get(usize::from(index)) {
                     let whole = self.gather.push(&datagram.rtp, datagram.pieces(), &arena.0);
                     debug_assert!(whole, "a piece outside the arena");
+                    self.spare.clear();
+                    for output in self.outputs.get_mut(channel).into_iter().flatten() {
+                        output.copy(datagram.pieces(), arena, &mut self.spare);
+                    }
                     index = self.next[usize::from(index)];
                     if self.gather.is_full() {
                         self.send_gather(channel, arena);
@@ -284,7 +358,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::{Frames, Piece, RTP_HEADER, Slot};
+    use crate::engine::{RTP_HEADER, Slot};
 
     const RTP: [u8; RTP_HEADER] = [0x80, 33, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
 

@@ -20,9 +20,10 @@ use super::arena::Arena;
 use super::clock::Now;
 use super::error::OpenError;
 use super::handle::{Command, PlaneSnapshot, Retired, ShardHandle, Signal};
-use super::input::{BATCH, Batch, Input, Intake};
+use super::input::{BATCH, Batch, Entry, Input, Intake, RingInput};
 use super::interface::Interfaces;
 use super::output::{Outlet, Output, OutputSocket};
+use super::srt::{End, Place, Sink, Source};
 use super::sys::{self, Epoll};
 use super::watch::{OutputWatch, Watch};
 use crate::config::{InputPlan, OutputPlan};
@@ -67,7 +68,7 @@ pub struct Shard {
     name: String,
     cpu: Option<usize>,
     core: Core,
-    inputs: Vec<Input>,
+    inputs: Vec<Entry>,
     batch: Batch,
     epoll: Epoll,
     signal: Arc<Signal>,
@@ -173,18 +174,37 @@ impl Shard {
 
         let mut watch = Vec::with_capacity(setup.inputs.len());
         let mut inputs = Vec::with_capacity(setup.inputs.len());
-        for (token, plan) in (0_u64..).zip(&setup.inputs) {
-            let (input, input_watch) = Input::open(plan, &interfaces)?;
+        let (srt_events_out, srt_events) = bounded(EVENTS);
+        for (id, plan) in (0_u16..).map(InputId).zip(&setup.inputs) {
+            let input = match &plan.srt {
+                Some(srt) => {
+                    let interface = plan.interface.as_ref();
+                    let (end, events) = (End::Input(id), &srt_events_out);
+                    let place = Place { url: &plan.url, plan: srt, address: plan.address, interface, end, events };
+                    Entry::Ring(Box::new(RingInput::new(Source::open(&place)?, srt.buffer)))
+                }
+                None => {
+                    let (input, input_watch) = Input::open(plan, &interfaces)?;
+                    watch.extend(input_watch.map(Watch::Input));
+                    Entry::Socket(input)
+                }
+            };
             epoll
-                .add(input.socket.as_fd(), token)
+                .add(input.descriptor(), u64::from(id.0))
                 .map_err(|source| OpenError::of(&plan.url, plan.address, "wait for the socket", source))?;
-            watch.extend(input_watch.map(Watch::Input));
             inputs.push(input);
         }
         let mut outputs = Vec::with_capacity(setup.outputs.len());
         for (channel, plans) in (0_u16..).map(ChannelId).zip(&setup.outputs) {
             let mut of_channel = Vec::with_capacity(plans.len());
             for (index, plan) in plans.iter().enumerate() {
+                if let Some(srt) = &plan.srt {
+                    let interface = plan.interface.as_ref();
+                    let (end, events) = (End::Output { channel, index }, &srt_events_out);
+                    let place = Place { url: &plan.url, plan: srt, address: plan.address, interface, end, events };
+                    of_channel.push(Output::by_ring(Sink::open(&place)?));
+                    continue;
+                }
                 let socket = OutputSocket::open(plan, &interfaces)?;
                 watch.push(Watch::Output(OutputWatch::new(plan, channel, index, socket.as_ref())));
                 of_channel.push(Output::new(socket));
@@ -196,7 +216,12 @@ impl Shard {
         let (events_out, events) = bounded(EVENTS);
         let (retired_out, retired) = bounded(RETIRED);
         let mut first = PlaneSnapshot {
-            inputs: inputs.iter().map(|input| input.figures).collect(),
+            inputs: inputs.iter().map(Entry::figures).collect(),
+            srt_inputs: inputs.iter_mut().map(|input| input.srt().cloned()).collect(),
+            srt_outputs: outputs
+                .iter_mut()
+                .map(|of: &mut Vec<Output>| of.iter_mut().map(|output| output.srt().cloned()).collect())
+                .collect(),
             outputs: outputs.iter().map(|of| of.iter().map(|output| output.figures).collect()).collect(),
             realtime_offset_ns: now.realtime_offset_ns,
             ..PlaneSnapshot::default()
@@ -225,7 +250,7 @@ impl Shard {
             commands_done: 0,
             commands_refused: 0,
         };
-        Ok((shard, ShardHandle { events, retired, watch, commands, signal, snapshots: snapshots_out }))
+        Ok((shard, ShardHandle { events, srt_events, retired, watch, commands, signal, snapshots: snapshots_out }))
     }
 
     /// Runs on a thread of its own.
@@ -272,9 +297,16 @@ impl Shard {
             // Fewer than 2^16 inputs: an engine's InputId counts no more.
             let Ok(id) = u16::try_from(token) else { continue };
             let mut full = true;
+            if let Entry::Ring(ring) = input {
+                ring.source.hear();
+            }
             for _ in 0..TURNS {
                 let mut feed = Feed { engine: &mut self.core.engine, input: InputId(id) };
-                let count = input.receive(&mut self.batch, &mut self.core.arena, now, &mut feed);
+                let arena = &mut self.core.arena;
+                let count = match input {
+                    Entry::Socket(input) => input.receive(&mut self.batch, arena, now, &mut feed),
+                    Entry::Ring(input) => input.receive(arena, now, &mut feed),
+                };
                 self.core.flush();
                 received += count;
                 full = count == BATCH;
@@ -283,7 +315,10 @@ impl Shard {
                 }
             }
             if full {
-                horizon = horizon.min(input.last);
+                horizon = horizon.min(input.last());
+                if let Entry::Ring(ring) = input {
+                    ring.source.ring();
+                }
             }
         }
         self.advanced = self.advanced.max(horizon);
@@ -337,7 +372,10 @@ impl Shard {
     fn replace_output(&mut self, channel: ChannelId, index: usize, socket: OutputSocket) -> bool {
         let output = self.core.outlet.outputs.get_mut(channel.index()).and_then(|of| of.get_mut(index));
         let (old, done) = match output {
-            Some(output) => (output.replace(socket), true),
+            Some(output) => match output.replace(socket) {
+                Ok(old) => (old, true),
+                Err(socket) => (Some(socket), false),
+            },
             None => (Some(socket), false),
         };
         if let Some(old) = old {
@@ -358,12 +396,20 @@ impl Shard {
         let snapshot = self.snapshots.input_buffer_mut();
         self.core.engine.snapshot(&mut snapshot.engine);
         snapshot.starved = 0;
-        for (figures, input) in snapshot.inputs.iter_mut().zip(&self.inputs) {
-            *figures = input.figures;
-            snapshot.starved += input.figures.starved;
+        let inputs = snapshot.inputs.iter_mut().zip(&mut snapshot.srt_inputs);
+        for ((figures, srt), input) in inputs.zip(&mut self.inputs) {
+            if let (Some(told), Some(status)) = (srt, input.srt()) {
+                told.copy(status);
+            }
+            *figures = input.figures();
+            snapshot.starved += figures.starved;
         }
-        for (figures, outputs) in snapshot.outputs.iter_mut().zip(&self.core.outlet.outputs) {
-            for (figures, output) in figures.iter_mut().zip(outputs) {
+        let outputs = snapshot.outputs.iter_mut().zip(&mut snapshot.srt_outputs);
+        for ((figures, srt), outputs) in outputs.zip(&mut self.core.outlet.outputs) {
+            for ((figures, srt), output) in figures.iter_mut().zip(srt).zip(outputs) {
+                if let (Some(told), Some(status)) = (srt, output.srt()) {
+                    told.copy(status);
+                }
                 *figures = output.figures;
             }
         }

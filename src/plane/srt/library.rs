@@ -1,0 +1,144 @@
+//! What a backend does: sockets that can be dialled, listened on, read and written without waiting. All that is common to
+//! backends (who calls again when, who may come in, who is silent or slow) is not here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::access::Door;
+use super::event::{Reason, Rejection};
+use super::ring::Frame;
+use crate::config::{Interface, SrtPlan};
+use crate::units::{Instant, Span};
+
+/// A socket of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SocketId(pub(super) i32);
+
+/// Which way data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Into the shard.
+    In,
+    /// Out of it.
+    Out,
+}
+
+/// What a socket is told.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) url: String,
+    pub(super) plan: SrtPlan,
+    /// The peer's address, or that to listen on.
+    pub(super) address: SocketAddr,
+    /// The interface to use; none leaves it to the routing table.
+    pub(super) interface: Option<Interface>,
+    /// Its address in the family of `address`, looked up before each call.
+    pub(super) local: Option<SocketAddr>,
+    pub(super) direction: Direction,
+}
+
+/// What could not be done, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) doing: &'static str,
+    pub(super) why: Why,
+}
+
+/// Why something could not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The kernel refused (`errno(3)`).
+    System(i32),
+    /// The backend did, with a number of its own.
+    Backend(i32),
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        match fault.why {
+            Why::System(errno) => Self::System(errno),
+            Why::Backend(code) => Self::Backend(code),
+        }
+    }
+}
+
+/// How far a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not yet connected.
+    Connecting,
+    /// Connected.
+    Up,
+    /// No more.
+    Down,
+}
+
+/// What came of a receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A message, with its time.
+    Message,
+    /// Nothing, for now.
+    Nothing,
+    /// The connection is no more.
+    Down,
+}
+
+/// What came of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is on its way.
+    Yes,
+    /// The send buffer is full.
+    Full,
+    /// The connection is no more.
+    Down,
+}
+
+/// What a backend measured on one connection since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Measured {
+    pub(super) rtt: Span,
+    pub(super) latency: Span,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) lost: u64,
+    pub(super) retransmitted: u64,
+    pub(super) dropped: u64,
+    pub(super) undecrypted: u64,
+    pub(super) buffer: Span,
+    pub(super) bandwidth: u64,
+    /// Acknowledgements of the receiver, as they reached the sender.
+    pub(super) acknowledgements: u64,
+}
+
+/// A backend as one worker has it.
+pub(super) trait Library: Send {
+    /// Waits at most `timeout` until there is something to read, to accept, or to learn about any socket, and puts each
+    /// such socket into `ready`.
+    fn wait(&mut self, timeout: Span, ready: &mut Vec<SocketId>);
+    /// Begins to call; the outcome is learned by [`Library::wait`] and [`Library::phase`].
+    fn dial(&mut self, settings: &Settings) -> Result<SocketId, Fault>;
+    /// Listens; whoever calls is let in by `door`.
+    fn listen(&mut self, settings: &Settings, door: &Arc<Door>) -> Result<SocketId, Fault>;
+    /// The next caller that waits at a listener.
+    fn accept(&mut self, listener: SocketId, settings: &Settings) -> Option<(SocketId, SocketAddr)>;
+    /// A call was answered: from now on the socket is waited for as one that data comes from or goes to.
+    fn connected(&mut self, socket: SocketId, direction: Direction);
+    /// How far a socket is.
+    fn phase(&mut self, socket: SocketId) -> Phase;
+    /// Why a socket that is down did not connect.
+    fn rejection(&mut self, socket: SocketId) -> Rejection;
+    /// Receives one message.
+    fn receive(&mut self, socket: SocketId, now: Instant, frame: &mut Frame) -> Received;
+    /// Sends one message.
+    fn send(&mut self, socket: SocketId, message: &[u8]) -> Sent;
+    /// The stream id that a caller sent.
+    fn stream_id(&mut self, socket: SocketId) -> Option<String>;
+    /// The length of the key in bytes, 0 without encryption.
+    fn key_length(&mut self, socket: SocketId) -> u8;
+    /// What was measured.
+    fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured>;
+    /// Closes it, whatever it is.
+    fn close(&mut self, socket: SocketId);
+}

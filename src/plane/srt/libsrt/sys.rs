@@ -1,0 +1,506 @@
+//! libsrt, loaded at run time: the few functions of its C interface that are needed, each behind one that cannot be
+//! misused. A socket is a number that the library checks by itself, so no number can do harm.
+//!
+//! The layouts are those of libsrt 1.5, whose minor version is part of the library's name.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::{size_of, transmute, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::panic::catch_unwind;
+use std::ptr;
+
+use socket2::SockAddr;
+
+/// The names that the library goes by, the first that is there is taken.
+const NAMES: [&CStr; 3] = [c"libsrt-openssl.so.1.5", c"libsrt-gnutls.so.1.5", c"libsrt.so.1.5"];
+
+/// Declares the functions once: their types, and how they are found.
+macro_rules! interface {
+    ($($name:ident: ($($argument:ty),*) -> $result:ty;)*) => {
+        /// The functions by their names without `srt_`.
+        #[derive(Debug)]
+        struct Interface {
+            $($name: unsafe extern "C" fn($($argument),*) -> $result,)*
+        }
+
+        impl Interface {
+            /// # Safety
+            /// `library` is what `dlopen` gave for a library whose functions are as declared here, and stays open.
+            unsafe fn find(library: *mut c_void) -> Result<Self, &'static str> {
+                Ok(Self {
+                    $($name: {
+                        let name = concat!("srt_", stringify!($name), "\0");
+                        // SAFETY: an open library, and a name that ends with a NUL.
+                        let found = unsafe { libc::dlsym(library, name.as_ptr().cast()) };
+                        if found.is_null() {
+                            return Err(concat!("srt_", stringify!($name)));
+                        }
+                        // SAFETY: the function of this name has this type, as the caller promises.
+                        unsafe { transmute::<*mut c_void, unsafe extern "C" fn($($argument),*) -> $result>(found) }
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+type Hook = extern "C" fn(*mut c_void, c_int, c_int, *const libc::sockaddr, *const c_char) -> c_int;
+
+interface! {
+    startup: () -> c_int;
+    getversion: () -> u32;
+    setloglevel: (c_int) -> ();
+    create_socket: () -> c_int;
+    close: (c_int) -> c_int;
+    bind: (c_int, *const libc::sockaddr, c_int) -> c_int;
+    connect: (c_int, *const libc::sockaddr, c_int) -> c_int;
+    listen: (c_int, c_int) -> c_int;
+    listen_callback: (c_int, Hook, *mut c_void) -> c_int;
+    accept: (c_int, *mut libc::sockaddr, *mut c_int) -> c_int;
+    setsockflag: (c_int, c_int, *const c_void, c_int) -> c_int;
+    getsockflag: (c_int, c_int, *mut c_void, *mut c_int) -> c_int;
+    getsockstate: (c_int) -> c_int;
+    getrejectreason: (c_int) -> c_int;
+    setrejectreason: (c_int, c_int) -> c_int;
+    recvmsg2: (c_int, *mut c_char, c_int, *mut MessageControl) -> c_int;
+    sendmsg2: (c_int, *const c_char, c_int, *mut MessageControl) -> c_int;
+    bstats: (c_int, *mut Statistics, c_int) -> c_int;
+    epoll_create: () -> c_int;
+    epoll_set: (c_int, i32) -> i32;
+    epoll_add_usock: (c_int, c_int, *const c_int) -> c_int;
+    epoll_update_usock: (c_int, c_int, *const c_int) -> c_int;
+    epoll_uwait: (c_int, *mut Event, c_int, i64) -> c_int;
+    epoll_release: (c_int) -> c_int;
+    getlasterror: (*mut c_int) -> c_int;
+    time_now: () -> i64;
+}
+
+/// `SRT_MSGCTRL`.
+#[repr(C)]
+struct MessageControl {
+    flags: c_int,
+    ttl_ms: c_int,
+    in_order: c_int,
+    boundary: c_int,
+    source_time: i64,
+    sequence: i32,
+    number: i32,
+    group: *mut c_void,
+    group_size: usize,
+}
+
+/// `SRT_EPOLL_EVENT`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Event {
+    pub(super) socket: c_int,
+    pub(super) events: c_int,
+}
+
+/// There is something to receive or to accept.
+pub(super) const IN: c_int = 0x1;
+/// It can be written to, or the call was answered.
+pub(super) const OUT: c_int = 0x4;
+/// It is broken.
+pub(super) const ERROR: c_int = 0x8;
+/// `SRT_EPOLL_ENABLE_EMPTY`: waiting for no socket is no error.
+const ENABLE_EMPTY: i32 = 1;
+/// Only what ends the library's work is written to standard error.
+const LOG_CRITICAL: c_int = 2;
+
+/// `SRT_TRACEBSTATS`, all that has happened to a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Statistics {
+    pub(super) age_ms: i64,
+    pub(super) sent: i64,
+    pub(super) received: i64,
+    pub(super) send_lost: c_int,
+    pub(super) receive_lost: c_int,
+    pub(super) sent_again: c_int,
+    pub(super) acks_sent: c_int,
+    pub(super) acks_received: c_int,
+    pub(super) naks_sent: c_int,
+    pub(super) naks_received: c_int,
+    pub(super) sending_us: i64,
+    pub(super) send_dropped: c_int,
+    pub(super) receive_dropped: c_int,
+    pub(super) undecrypted: c_int,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_receive_lost: u64,
+    pub(super) bytes_sent_again: u64,
+    pub(super) bytes_send_dropped: u64,
+    pub(super) bytes_receive_dropped: u64,
+    pub(super) bytes_undecrypted: u64,
+    /// The same since the last call that cleared them.
+    pub(super) part: Part,
+    pub(super) send_period_us: f64,
+    pub(super) flow_window: c_int,
+    pub(super) congestion_window: c_int,
+    pub(super) flight: c_int,
+    pub(super) rtt_ms: f64,
+    pub(super) bandwidth_mbps: f64,
+    pub(super) send_room: c_int,
+    pub(super) receive_room: c_int,
+    pub(super) limit_mbps: f64,
+    pub(super) mss: c_int,
+    pub(super) send_buffer_packets: c_int,
+    pub(super) send_buffer_bytes: c_int,
+    pub(super) send_buffer_ms: c_int,
+    pub(super) send_latency_ms: c_int,
+    pub(super) receive_buffer_packets: c_int,
+    pub(super) receive_buffer_bytes: c_int,
+    pub(super) receive_buffer_ms: c_int,
+    pub(super) receive_latency_ms: c_int,
+    filter: [c_int; 8],
+    pub(super) reorder_tolerance: c_int,
+    pub(super) unique_sent: i64,
+    pub(super) unique_received: i64,
+    pub(super) unique_bytes_sent: u64,
+    pub(super) unique_bytes_received: u64,
+    unique_part: [i64; 4],
+    /// What a later 1.5 may add.
+    spare: [u64; 32],
+}
+
+/// The part of the statistics that is since they were last cleared.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) sent: i64,
+    pub(super) received: i64,
+    pub(super) send_lost: c_int,
+    pub(super) receive_lost: c_int,
+    pub(super) sent_again: c_int,
+    pub(super) received_again: c_int,
+    acks_and_naks: [c_int; 4],
+    pub(super) send_mbps: f64,
+    pub(super) receive_mbps: f64,
+    sending_us: i64,
+    reorder_distance: c_int,
+    belated_ms: f64,
+    belated: i64,
+    dropped: [c_int; 3],
+    bytes: [u64; 7],
+}
+
+/// Options of a socket, by their numbers in `srt.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(super) enum Opt {
+    SendBlocks = 1,
+    ReceiveBlocks = 2,
+    FlightPackets = 4,
+    SendBuffer = 5,
+    ReceiveBuffer = 6,
+    Rendezvous = 12,
+    LatencyMs = 23,
+    Passphrase = 26,
+    KeyLength = 27,
+    KeyState = 28,
+    ConnectMs = 36,
+    StreamId = 46,
+    PayloadSize = 49,
+    Ipv6Only = 54,
+    PeerIdleMs = 55,
+}
+
+/// The library, open for as long as the process runs.
+#[derive(Debug)]
+pub(super) struct Libsrt(Interface);
+
+/// What the library said: its own number (`SRT_E…`), and the kernel's where it came from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: c_int,
+    pub(super) errno: c_int,
+}
+
+/// The library could not be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is not installed; what the loader said about the last name.
+    Library(String),
+    /// It does not have this function.
+    Function(&'static str),
+    /// It could not be started.
+    Start,
+}
+
+impl Libsrt {
+    /// Loads and starts it.
+    pub(super) fn load() -> Result<Self, Missing> {
+        let mut found = ptr::null_mut();
+        for name in NAMES {
+            // SAFETY: a name that ends with a NUL. The library's own start-up code is that of a library that the
+            // administrator installed.
+            found = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+            if !found.is_null() {
+                break;
+            }
+        }
+        if found.is_null() {
+            // SAFETY: takes nothing.
+            let said = unsafe { libc::dlerror() };
+            if said.is_null() {
+                return Err(Missing::Library(String::new()));
+            }
+            // SAFETY: not null, and so a C string that lives until the next call of the loader on this thread.
+            let said = unsafe { CStr::from_ptr(said) };
+            return Err(Missing::Library(said.to_string_lossy().into_owned()));
+        }
+        // SAFETY: the library of this name and version has these functions; it is never closed.
+        let interface = unsafe { Interface::find(found) }.map_err(Missing::Function)?;
+        // SAFETY: takes nothing; more than one call is allowed.
+        if unsafe { (interface.startup)() } < 0 {
+            return Err(Missing::Start);
+        }
+        // SAFETY: takes a number.
+        unsafe { (interface.setloglevel)(LOG_CRITICAL) };
+        Ok(Self(interface))
+    }
+
+    /// Its version, as 0x010501 for 1.5.1.
+    pub(super) fn version(&self) -> u32 {
+        // SAFETY: takes nothing.
+        unsafe { (self.0.getversion)() }
+    }
+
+    fn failure(&self) -> Failure {
+        let mut errno = 0;
+        // SAFETY: `errno` is valid to write to.
+        let code = unsafe { (self.0.getlasterror)(&raw mut errno) };
+        Failure { code, errno }
+    }
+
+    fn check(&self, result: c_int) -> Result<c_int, Failure> {
+        if result < 0 { Err(self.failure()) } else { Ok(result) }
+    }
+
+    /// A new socket.
+    pub(super) fn socket(&self) -> Result<c_int, Failure> {
+        // SAFETY: takes nothing.
+        self.check(unsafe { (self.0.create_socket)() })
+    }
+
+    pub(super) fn close(&self, socket: c_int) {
+        // SAFETY: takes a number.
+        unsafe { (self.0.close)(socket) };
+    }
+
+    pub(super) fn bind(&self, socket: c_int, address: SocketAddr) -> Result<(), Failure> {
+        let address = SockAddr::from(address);
+        let len = c_int::try_from(address.len()).unwrap_or(0);
+        // SAFETY: the address is valid for its length, and the call copies it.
+        self.check(unsafe { (self.0.bind)(socket, address.as_ptr().cast(), len) }).map(drop)
+    }
+
+    /// Calls, or meets where the socket was told [`Opt::Rendezvous`].
+    pub(super) fn connect(&self, socket: c_int, address: SocketAddr) -> Result<(), Failure> {
+        let address = SockAddr::from(address);
+        let len = c_int::try_from(address.len()).unwrap_or(0);
+        // SAFETY: the address is valid for its length, and the call copies it.
+        self.check(unsafe { (self.0.connect)(socket, address.as_ptr().cast(), len) }).map(drop)
+    }
+
+    /// Listens; `key` is what [`super::knock`] is told with every caller.
+    pub(super) fn listen(&self, socket: c_int, backlog: c_int, key: usize) -> Result<(), Failure> {
+        // SAFETY: `hook` has the type that is asked for, and takes its pointer for the number that it is.
+        self.check(unsafe { (self.0.listen_callback)(socket, hook, ptr::without_provenance_mut(key)) })?;
+        // SAFETY: takes numbers.
+        self.check(unsafe { (self.0.listen)(socket, backlog) }).map(drop)
+    }
+
+    /// The next caller.
+    pub(super) fn accept(&self, listener: c_int) -> Option<(c_int, SocketAddr)> {
+        // SAFETY: all zeros is a valid sockaddr_storage.
+        let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+        let mut len = c_int::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
+        // SAFETY: `storage` is valid for `len` bytes, and both live through the call.
+        let socket = unsafe { (self.0.accept)(listener, (&raw mut storage).cast(), &raw mut len) };
+        if socket < 0 {
+            return None;
+        }
+        // SAFETY: as long as any socket address.
+        let address = unsafe { socket_address((&raw const storage).cast()) }?;
+        Some((socket, address))
+    }
+
+    pub(super) fn set(&self, socket: c_int, option: Opt, value: c_int) -> Result<(), Failure> {
+        let value: *const c_int = &raw const value;
+        let len = c_int::try_from(size_of::<c_int>()).unwrap_or(0);
+        // SAFETY: `value` is valid for its size, and the call copies it.
+        self.check(unsafe { (self.0.setsockflag)(socket, option as c_int, value.cast(), len) }).map(drop)
+    }
+
+    pub(super) fn set_text(&self, socket: c_int, option: Opt, text: &str) -> Result<(), Failure> {
+        let len = c_int::try_from(text.len()).unwrap_or(0);
+        // SAFETY: `text` is valid for its length, and the call copies it.
+        self.check(unsafe { (self.0.setsockflag)(socket, option as c_int, text.as_ptr().cast(), len) }).map(drop)
+    }
+
+    pub(super) fn read(&self, socket: c_int, option: Opt) -> Option<c_int> {
+        let mut value: c_int = 0;
+        let mut len = c_int::try_from(size_of::<c_int>()).unwrap_or(0);
+        // SAFETY: `value` is valid to write `len` bytes to.
+        let result = unsafe { (self.0.getsockflag)(socket, option as c_int, (&raw mut value).cast(), &raw mut len) };
+        (result >= 0).then_some(value)
+    }
+
+    pub(super) fn read_text(&self, socket: c_int, option: Opt) -> Option<String> {
+        let mut text = [0_u8; 513];
+        let mut len = c_int::try_from(text.len()).unwrap_or(0);
+        // SAFETY: `text` is valid to write `len` bytes to.
+        let result = unsafe { (self.0.getsockflag)(socket, option as c_int, text.as_mut_ptr().cast(), &raw mut len) };
+        let text = text.get(..usize::try_from(len).ok()?)?;
+        (result >= 0 && !text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// `SRT_SOCKSTATUS`.
+    pub(super) fn state(&self, socket: c_int) -> c_int {
+        // SAFETY: takes a number.
+        unsafe { (self.0.getsockstate)(socket) }
+    }
+
+    /// `SRT_REJECT_REASON`, or a number from 1000 on that the peer gave.
+    pub(super) fn reject_reason(&self, socket: c_int) -> c_int {
+        // SAFETY: takes a number.
+        unsafe { (self.0.getrejectreason)(socket) }
+    }
+
+    pub(super) fn set_reject_reason(&self, socket: c_int, reason: c_int) {
+        // SAFETY: takes numbers.
+        unsafe { (self.0.setrejectreason)(socket, reason) };
+    }
+
+    /// Receives one message: its length, and when it was to be delivered, in µs of [`Libsrt::time`].
+    pub(super) fn receive(&self, socket: c_int, bytes: &mut [u8]) -> Result<(usize, i64), Failure> {
+        let mut control = MessageControl::new();
+        let room = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+        // SAFETY: `bytes` is valid to write `room` bytes to, and `control` is as the library lays it out.
+        let result = unsafe { (self.0.recvmsg2)(socket, bytes.as_mut_ptr().cast(), room, &raw mut control) };
+        let len = self.check(result)?;
+        Ok((usize::try_from(len).unwrap_or(0), control.source_time))
+    }
+
+    pub(super) fn send(&self, socket: c_int, bytes: &[u8]) -> Result<(), Failure> {
+        let mut control = MessageControl::new();
+        let len = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+        // SAFETY: `bytes` is valid for `len` bytes, and `control` is as the library lays it out.
+        let result = unsafe { (self.0.sendmsg2)(socket, bytes.as_ptr().cast(), len, &raw mut control) };
+        self.check(result).map(drop)
+    }
+
+    pub(super) fn statistics(&self, socket: c_int) -> Option<Statistics> {
+        // SAFETY: all zeros is a valid Statistics: plain numbers.
+        let mut statistics: Statistics = unsafe { zeroed() };
+        // SAFETY: `statistics` is as the library lays it out, with room to spare; 0 clears nothing.
+        let result = unsafe { (self.0.bstats)(socket, &raw mut statistics, 0) };
+        (result >= 0).then_some(statistics)
+    }
+
+    /// The library's time in µs.
+    pub(super) fn time(&self) -> i64 {
+        // SAFETY: takes nothing.
+        unsafe { (self.0.time_now)() }
+    }
+
+    /// A new set of sockets to wait for.
+    pub(super) fn epoll(&self) -> Result<c_int, Failure> {
+        // SAFETY: takes nothing.
+        let epoll = self.check(unsafe { (self.0.epoll_create)() })?;
+        // SAFETY: takes numbers.
+        self.check(unsafe { (self.0.epoll_set)(epoll, ENABLE_EMPTY) })?;
+        Ok(epoll)
+    }
+
+    pub(super) fn epoll_add(&self, epoll: c_int, socket: c_int, events: c_int) -> Result<(), Failure> {
+        // SAFETY: `events` lives through the call.
+        self.check(unsafe { (self.0.epoll_add_usock)(epoll, socket, &raw const events) }).map(drop)
+    }
+
+    /// Waits for other events of a socket than before.
+    pub(super) fn epoll_update(&self, epoll: c_int, socket: c_int, events: c_int) -> Result<(), Failure> {
+        // SAFETY: `events` lives through the call.
+        self.check(unsafe { (self.0.epoll_update_usock)(epoll, socket, &raw const events) }).map(drop)
+    }
+
+    /// Waits at most `ms`; how many of `events` were filled.
+    pub(super) fn epoll_wait(&self, epoll: c_int, events: &mut [Event], ms: i64) -> usize {
+        let room = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
+        // SAFETY: `events` has room for so many.
+        let count = unsafe { (self.0.epoll_uwait)(epoll, events.as_mut_ptr(), room, ms) };
+        usize::try_from(count).unwrap_or(0).min(events.len())
+    }
+
+    pub(super) fn epoll_release(&self, epoll: c_int) {
+        // SAFETY: takes a number.
+        unsafe { (self.0.epoll_release)(epoll) };
+    }
+}
+
+impl MessageControl {
+    /// As `srt_msgctrl_init` has it: a message that never expires, whole, and sent now.
+    fn new() -> Self {
+        Self {
+            flags: 0,
+            ttl_ms: -1,
+            in_order: 0,
+            boundary: 0,
+            source_time: 0,
+            sequence: -1,
+            number: -1,
+            group: ptr::null_mut(),
+            group_size: 0,
+        }
+    }
+}
+
+/// What the library calls for every caller of a listener, on a thread of its own. 0 lets the caller in.
+extern "C" fn hook(
+    key: *mut c_void,
+    socket: c_int,
+    _handshake: c_int,
+    peer: *const libc::sockaddr,
+    stream_id: *const c_char,
+) -> c_int {
+    let admitted = catch_unwind(|| {
+        // SAFETY: null, or a socket address of the family that it names.
+        let peer = unsafe { socket_address(peer) }?;
+        let stream_id = if stream_id.is_null() {
+            c""
+        } else {
+            // SAFETY: not null, and so a C string that lives through this call.
+            unsafe { CStr::from_ptr(stream_id) }
+        };
+        Some(super::knock(key.addr(), socket, peer, &stream_id.to_string_lossy()))
+    });
+    // A panic must not go on into the library.
+    if admitted.ok().flatten() == Some(true) { 0 } else { -1 }
+}
+
+/// # Safety
+/// `address` is null, or points to a socket address as long as its family says.
+unsafe fn socket_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and every socket address begins with its family.
+    match c_int::from(unsafe { (*address).sa_family }) {
+        libc::AF_INET => {
+            // SAFETY: an address of this family is a sockaddr_in.
+            let v4: libc::sockaddr_in = unsafe { ptr::read_unaligned(address.cast()) };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddr::from((ip, u16::from_be(v4.sin_port))))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: an address of this family is a sockaddr_in6.
+            let v6: libc::sockaddr_in6 = unsafe { ptr::read_unaligned(address.cast()) };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), 0, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,223 @@
+//! SRT in and out.
+//!
+//! A backend runs on threads of its own and hands messages over by one bounded ring an input or output: the one queue
+//! that the packet path has. A shard sees that ring and what stands in an [`SrtStatus`]; it does not know the backend.
+//!
+//! - The shard never waits for SRT. An output's datagrams are copied into its ring; what finds it full is left out and
+//!   counted, and so is what a peer does not take.
+//! - Calling again, silence, access rules and the sizes of buffers are ours (`link`, `access`), and the same for all
+//!   backends, which only do what a `Library` does.
+//! - A backend that panics ends the connections of one input or output.
+//!
+//! A call that nobody answers lasts as long as `connect` says, and the next one follows 100 ms later; after a call that
+//! was refused, or could not be made, pauses double from 100 ms to 5 s.
+//!
+//! The time of a message is said at the backend, `libsrt`.
+
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::error::OpenError;
+use crate::config::{Backend, Interface, Role, SrtPlan};
+use access::{Door, Teller};
+use library::{Direction, Library, Settings, Why};
+use link::{Flow, Hall, Link};
+use ring::{Consumer, Doorbell, Producer};
+use worker::Handle;
+
+mod access;
+mod backoff;
+mod event;
+mod library;
+mod libsrt;
+mod link;
+mod ring;
+mod worker;
+
+pub use event::{End, Reason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What};
+pub(super) use ring::Frame;
+
+/// Callers whose handshakes are followed at once, so that a refusal by the backend can be told with its reason.
+const HANDSHAKES: usize = 256;
+
+/// Where an SRT input or output is, and who is told of it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) url: &'a str,
+    pub(super) plan: &'a SrtPlan,
+    pub(super) address: SocketAddr,
+    pub(super) interface: Option<&'a Interface>,
+    pub(super) end: End,
+    pub(super) events: &'a Sender<SrtEvent>,
+}
+
+/// What a shard has of an input.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) frames: Consumer,
+    bell: Arc<Doorbell>,
+    status: triple_buffer::Output<SrtStatus>,
+    _handle: Handle,
+}
+
+/// What a shard has of an output.
+#[derive(Debug)]
+pub(super) struct Sink {
+    frames: Producer,
+    bell: Arc<Doorbell>,
+    present: Arc<AtomicUsize>,
+    status: triple_buffer::Output<SrtStatus>,
+    _handle: Handle,
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offered {
+    /// It is on its way to the backend.
+    Taken,
+    /// The backend does not keep up.
+    Full,
+    /// Nobody is connected.
+    Nobody,
+}
+
+impl Source {
+    /// Opens an input.
+    pub(super) fn open(place: &Place<'_>) -> Result<Self, OpenError> {
+        let bell = Doorbell::new().map_err(|source| OpenError::System { doing: "make an eventfd", source })?;
+        let (producer, frames) = ring::ring(place.plan.buffer);
+        let flow = Flow::In { frames: producer, bell: Arc::clone(&bell) };
+        let opened = open(place, Direction::In, flow)?;
+        Ok(Self { frames, bell, status: opened.status, _handle: opened.handle })
+    }
+
+    /// Readable when something came.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.bell.descriptor()
+    }
+
+    /// To be called before the ring is emptied.
+    pub(super) fn hear(&self) {
+        self.bell.hear();
+    }
+
+    /// To be called where the ring was not emptied.
+    pub(super) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// How it stands.
+    pub(super) fn status(&mut self) -> &SrtStatus {
+        self.status.read()
+    }
+}
+
+impl Sink {
+    /// Opens an output.
+    pub(super) fn open(place: &Place<'_>) -> Result<Self, OpenError> {
+        let (frames, consumer) = ring::ring(place.plan.buffer);
+        let opened = open(place, Direction::Out, Flow::Out { frames: consumer })?;
+        let Opened { handle, bell, present, status } = opened;
+        Ok(Self { frames, bell, present, status, _handle: handle })
+    }
+
+    /// Offers one datagram; [`Sink::ring`] is to follow.
+    pub(super) fn offer(&mut self, frame: &Frame) -> Offered {
+        if !self.is_open() {
+            return Offered::Nobody;
+        }
+        if self.frames.push(*frame).is_ok() { Offered::Taken } else { Offered::Full }
+    }
+
+    /// Lets the backend know of what was offered.
+    pub(super) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Whether anybody is connected.
+    pub(super) fn is_open(&self) -> bool {
+        self.present.load(Ordering::Acquire) > 0
+    }
+
+    /// How it stands.
+    pub(super) fn status(&mut self) -> &SrtStatus {
+        self.status.read()
+    }
+}
+
+/// The version of the libsrt that is used, as `1.5.1`; it is loaded if it was not.
+///
+/// # Errors
+/// When it is not installed, or of no use: why, and what to do about it.
+pub fn libsrt_version() -> Result<String, String> {
+    libsrt::version()
+}
+
+struct Opened {
+    handle: Handle,
+    bell: Arc<Doorbell>,
+    present: Arc<AtomicUsize>,
+    status: triple_buffer::Output<SrtStatus>,
+}
+
+fn open(place: &Place<'_>, direction: Direction, flow: Flow) -> Result<Opened, OpenError> {
+    match place.plan.backend {
+        Backend::Auto | Backend::Libsrt => {
+            if let Err(why) = libsrt::version() {
+                return Err(OpenError::Srt { url: place.url.to_owned(), why });
+            }
+            open_with(place, direction, flow, || libsrt::Backend::new(direction))
+        }
+        Backend::Rsrt => Err(OpenError::Srt {
+            url: place.url.to_owned(),
+            why: "the backend `rsrt` is not there yet: use `libsrt` or `auto`".to_owned(),
+        }),
+    }
+}
+
+fn open_with<L: Library + 'static>(
+    place: &Place<'_>,
+    direction: Direction,
+    flow: Flow,
+    library: impl FnOnce() -> std::io::Result<L>,
+) -> Result<Opened, OpenError> {
+    let plan = place.plan;
+    let teller = Teller::new(place.end, place.events.clone());
+    let listens = plan.role == Role::Listener;
+    let places = if listens && direction == Direction::Out { plan.callers.max(1) } else { 1 };
+    let hall = listens.then(|| {
+        let (admitted, waiting) = bounded(HANDSHAKES);
+        let second = (direction == Direction::In).then_some(plan.second);
+        let door = Door::new(plan, second, places, admitted, Arc::clone(&teller));
+        Hall { door: Arc::new(door), admitted: waiting, waiting: Vec::new() }
+    });
+    let settings = Settings {
+        url: place.url.to_owned(),
+        plan: plan.clone(),
+        address: place.address,
+        interface: place.interface.cloned(),
+        local: None,
+        direction,
+    };
+    let first = SrtStatus { connections: vec![None; places], ..SrtStatus::default() };
+    let (out, status) = triple_buffer::triple_buffer(&first);
+    let present = Arc::new(AtomicUsize::new(0));
+    let system = |source| OpenError::System { doing: "start the SRT thread", source };
+    let (worker, key) = worker::worker(direction, library).map_err(system)?;
+    let link = Link::new(settings, flow, hall, Arc::clone(&present), teller, out, places);
+    let bell = Arc::clone(&worker.bell);
+    let handle = worker.open(key, link).map_err(|fault| match fault.why {
+        Why::System(errno) => {
+            OpenError::of(place.url, place.address, fault.doing, std::io::Error::from_raw_os_error(errno))
+        }
+        Why::Backend(code) => OpenError::Srt {
+            url: place.url.to_owned(),
+            why: format!("cannot {}: libsrt failed with error {code}", fault.doing),
+        },
+    })?;
+    Ok(Opened { handle, bell, present, status })
+}

@@ -1,0 +1,321 @@
+//! The threads that backends run on: for each backend one that receives and one that sends, for the whole process.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
+
+use super::event::Reason;
+use super::library::{Direction, Fault, Library, SocketId};
+use super::link::Link;
+use super::ring::Doorbell;
+use crate::plane::sys::{self, Epoll};
+use crate::units::{Instant, Span};
+
+/// How long a worker waits at most before it looks at its commands and timers.
+const PATIENCE: Span = Span::from_millis(10);
+/// How often timers are looked at.
+const TICK: Span = Span::from_millis(20);
+
+/// What a worker is asked.
+enum Command {
+    Open { key: u64, link: Box<Link>, reply: Sender<Result<(), Fault>> },
+    Close { key: u64, reply: Sender<()> },
+}
+
+/// A worker as others see it.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    commands: Sender<Command>,
+    /// To be rung when something is to be sent, or a command waits.
+    pub(super) bell: Arc<Doorbell>,
+}
+
+/// An input or output that a worker serves. When it is dropped it is closed, which takes some milliseconds.
+#[derive(Debug)]
+pub(in crate::plane) struct Handle {
+    worker: Worker,
+    key: u64,
+}
+
+/// The workers of this process, and the number of the next link.
+#[derive(Debug)]
+struct Workers {
+    receives: Option<Worker>,
+    sends: Option<Worker>,
+    next: u64,
+}
+
+static WORKERS: Mutex<Workers> = Mutex::new(Workers { receives: None, sends: None, next: 0 });
+
+/// The worker for `direction`, which is started with `library` where it does not run, and a number for a link.
+pub(super) fn worker<L: Library + 'static>(
+    direction: Direction,
+    library: impl FnOnce() -> std::io::Result<L>,
+) -> std::io::Result<(Worker, u64)> {
+    let mut workers = WORKERS.lock();
+    workers.next += 1;
+    let next = workers.next;
+    let (place, name) = match direction {
+        Direction::In => (&mut workers.receives, "srt-in"),
+        Direction::Out => (&mut workers.sends, "srt-out"),
+    };
+    if let Some(worker) = place {
+        return Ok((worker.clone(), next));
+    }
+    let (commands, asked) = unbounded();
+    let bell = Doorbell::new()?;
+    let epoll = Epoll::new(1)?;
+    epoll.add(bell.descriptor(), 0)?;
+    let worker = Worker { commands, bell: Arc::clone(&bell) };
+    let mut running = Running {
+        direction,
+        library: Box::new(library()?),
+        asked,
+        bell,
+        epoll,
+        links: BTreeMap::new(),
+        ready: Vec::new(),
+        tick_at: Instant::LONG_AGO,
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(move || running.run())?;
+    *place = Some(worker.clone());
+    Ok((worker, next))
+}
+
+impl Worker {
+    /// Has `link` opened and served until the handle is dropped.
+    pub(super) fn open(&self, key: u64, link: Link) -> Result<Handle, Fault> {
+        let (reply, answer) = bounded(1);
+        let gone = Fault { doing: "reach the SRT thread", why: super::library::Why::System(libc::ESRCH) };
+        self.commands.send(Command::Open { key, link: Box::new(link), reply }).map_err(|_| gone)?;
+        self.bell.ring();
+        answer.recv().map_err(|_| gone)??;
+        Ok(Handle { worker: self.clone(), key })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (reply, answer) = bounded(1);
+        if self.worker.commands.send(Command::Close { key: self.key, reply }).is_ok() {
+            self.worker.bell.ring();
+            let _ = answer.recv();
+        }
+    }
+}
+
+/// A worker's own side.
+struct Running {
+    direction: Direction,
+    library: Box<dyn Library>,
+    asked: Receiver<Command>,
+    bell: Arc<Doorbell>,
+    epoll: Epoll,
+    links: BTreeMap<u64, Link>,
+    ready: Vec<SocketId>,
+    tick_at: Instant,
+}
+
+fn now() -> Instant {
+    Instant::from_nanos(sys::monotonic_ns())
+}
+
+/// Does `work` for one link. When the backend panics, all of that link is closed, to be opened anew by its timers.
+fn guard(library: &mut dyn Library, link: &mut Link, work: impl FnOnce(&mut dyn Library, &mut Link)) {
+    if catch_unwind(AssertUnwindSafe(|| work(library, link))).is_err() {
+        let _ = catch_unwind(AssertUnwindSafe(|| link.close(library, &Reason::Fault, now())));
+    }
+}
+
+impl Running {
+    fn run(&mut self) {
+        loop {
+            if self.links.is_empty() {
+                let Ok(command) = self.asked.recv() else { return };
+                self.obey(command);
+            }
+            while let Ok(command) = self.asked.try_recv() {
+                self.obey(command);
+            }
+            self.ready.clear();
+            match self.direction {
+                Direction::In => self.library.wait(PATIENCE, &mut self.ready),
+                Direction::Out => {
+                    self.epoll.wait(PATIENCE.nanos());
+                    self.bell.hear();
+                    self.library.wait(Span::ZERO, &mut self.ready);
+                }
+            }
+            self.round(now());
+        }
+    }
+
+    fn round(&mut self, now: Instant) {
+        let library = self.library.as_mut();
+        for &socket in &self.ready {
+            match self.links.values_mut().find(|link| link.has(socket)) {
+                Some(link) => guard(library, link, |library, link| link.ready(library, socket, now)),
+                // It was closed in this very round, or nobody knows it.
+                None => library.close(socket),
+            }
+        }
+        if self.direction == Direction::Out {
+            for link in self.links.values_mut() {
+                guard(library, link, |library, link| link.pump(library, now));
+            }
+        }
+        if now >= self.tick_at {
+            self.tick_at = now + TICK;
+            for link in self.links.values_mut() {
+                guard(library, link, |library, link| link.tick(library, now));
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let library = self.library.as_mut();
+        match command {
+            Command::Open { key, mut link, reply } => {
+                let fault = Fault { doing: "start SRT", why: super::library::Why::System(libc::EIO) };
+                let opened = catch_unwind(AssertUnwindSafe(|| link.begin(library, now()))).unwrap_or(Err(fault));
+                if opened.is_ok() {
+                    self.links.insert(key, *link);
+                }
+                let _ = reply.send(opened);
+            }
+            Command::Close { key, reply } => {
+                if let Some(mut link) = self.links.remove(&key) {
+                    guard(library, &mut link, |library, link| link.close(library, &Reason::Closed, now()));
+                }
+                let _ = reply.send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::super::access::{Door, Teller};
+    use super::super::event::{End, Rejection, SrtStatus, What};
+    use super::super::library::{Measured, Phase, Received, Sent, Settings};
+    use super::super::link::Flow;
+    use super::super::ring::{self, Frame};
+    use super::*;
+    use crate::config::{Backend, Role, Second, SrtPlan};
+    use crate::units::InputId;
+
+    /// A backend in which every call is answered at once, every socket always has a message, and one panics.
+    struct Fake {
+        sockets: i32,
+        bad: SocketId,
+    }
+
+    impl Library for Fake {
+        fn wait(&mut self, _timeout: Span, _ready: &mut Vec<SocketId>) {}
+        fn dial(&mut self, _settings: &Settings) -> Result<SocketId, Fault> {
+            self.sockets += 1;
+            Ok(SocketId(self.sockets))
+        }
+        fn listen(&mut self, settings: &Settings, _door: &Arc<Door>) -> Result<SocketId, Fault> {
+            self.dial(settings)
+        }
+        fn accept(&mut self, _listener: SocketId, _settings: &Settings) -> Option<(SocketId, SocketAddr)> {
+            None
+        }
+        fn connected(&mut self, _socket: SocketId, _direction: Direction) {}
+        fn phase(&mut self, _socket: SocketId) -> Phase {
+            Phase::Up
+        }
+        fn rejection(&mut self, _socket: SocketId) -> Rejection {
+            Rejection::UNKNOWN
+        }
+        fn receive(&mut self, socket: SocketId, now: Instant, frame: &mut Frame) -> Received {
+            assert!(socket != self.bad, "the backend breaks down");
+            frame.at = now;
+            frame.set_len(188);
+            Received::Message
+        }
+        fn send(&mut self, _socket: SocketId, _message: &[u8]) -> Sent {
+            Sent::Yes
+        }
+        fn stream_id(&mut self, _socket: SocketId) -> Option<String> {
+            None
+        }
+        fn key_length(&mut self, _socket: SocketId) -> u8 {
+            0
+        }
+        fn measure(&mut self, _socket: SocketId, _direction: Direction) -> Option<Measured> {
+            Some(Measured::default())
+        }
+        fn close(&mut self, _socket: SocketId) {}
+    }
+
+    #[test]
+    fn a_backend_that_panics_ends_one_connection_and_it_is_called_again() {
+        let plan = SrtPlan {
+            role: Role::Caller,
+            backend: Backend::Auto,
+            latency: Span::from_millis(200),
+            passphrase: None,
+            key_length: None,
+            stream_id: None,
+            access: Vec::new(),
+            callers: 1,
+            second: Second::Refuse,
+            payload: 1316,
+            connect: Span::from_secs(3),
+            idle: Span::from_secs(5),
+            buffer: 1 << 20,
+        };
+        let (events, told) = unbounded();
+        let mut library = Fake { sockets: 0, bad: SocketId(1) };
+        let mut links = Vec::new();
+        let mut rings = Vec::new();
+        let mut at = now();
+        for number in 0..2 {
+            let (frames, taken) = ring::ring(plan.buffer);
+            rings.push(taken);
+            let settings = Settings {
+                url: format!("srt://192.0.2.{number}:9000"),
+                plan: plan.clone(),
+                address: ([192, 0, 2, number], 9000).into(),
+                interface: None,
+                local: None,
+                direction: Direction::In,
+            };
+            let flow = Flow::In { frames, bell: Doorbell::new().unwrap() };
+            let teller = Teller::new(End::Input(InputId(number.into())), events.clone());
+            let (out, _status) = triple_buffer::triple_buffer(&SrtStatus::default());
+            let mut link = Link::new(settings, flow, None, Arc::new(AtomicUsize::new(0)), teller, out, 1);
+            link.begin(&mut library, at).unwrap();
+            links.push(link);
+        }
+        // The first round connects, the second receives.
+        for _ in 0..2 {
+            for (socket, link) in (1..).map(SocketId).zip(&mut links) {
+                guard(&mut library, link, |library, link| link.ready(library, socket, at));
+            }
+        }
+        assert_eq!((rings[0].slots(), rings[1].slots()), (0, 256));
+        let ends: Vec<_> = told.try_iter().map(|event| (event.end, event.what)).collect();
+        let faults = ends.iter().filter(|(end, what)| {
+            *end == End::Input(InputId(0)) && matches!(what, What::Down { reason: Reason::Fault, .. })
+        });
+        assert_eq!((faults.count(), ends.len()), (1, 3), "{ends:?}");
+        assert!(!links[0].has(SocketId(1)) && links[1].has(SocketId(2)));
+
+        // It calls again when its pause is over.
+        at += Span::from_secs(6);
+        links[0].tick(&mut library, at);
+        links[0].ready(&mut library, SocketId(3), at);
+        links[0].ready(&mut library, SocketId(3), at);
+        assert_eq!(rings[0].slots(), 256);
+    }
+}

@@ -1,0 +1,357 @@
+//! SRT in and out of a shard, against other programs.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod process;
+#[path = "srt/proxy.rs"]
+mod proxy;
+#[path = "srt/stage.rs"]
+mod stage;
+
+use std::thread;
+
+use changeover::config::{Access, Backend, Role, Second, Secret, SrtPlan};
+use changeover::plane::{Refusal, Rejection, Shard, ShardSetup, SrtReason, SrtState, What};
+use changeover::units::Span;
+
+use process::udp_port;
+use proxy::Proxy;
+use stage::{AHEAD, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
+
+const COUNT: u32 = 1000;
+
+/// The peer's side of what a plan says, for `srt-live-transmit`.
+fn peer_url(plan: &SrtPlan, port: u16) -> String {
+    let (host, mode) = match plan.role {
+        Role::Caller => ("", "listener"),
+        Role::Listener => ("127.0.0.1", "caller"),
+        Role::Rendezvous => ("127.0.0.1", "rendezvous&adapter=127.0.0.2"),
+    };
+    let mut url = format!("srt://{host}:{port}?mode={mode}&latency=120&transtype=live");
+    if let Some(passphrase) = &plan.passphrase {
+        let length = plan.key_length.unwrap_or(16);
+        url += &format!("&passphrase={}&pbkeylen={length}", passphrase.reveal());
+    }
+    if plan.role == Role::Listener {
+        url += "&streamid=news";
+    }
+    url
+}
+
+/// Every role, without encryption and with both lengths of key.
+fn plans() -> Vec<SrtPlan> {
+    let mut plans = Vec::new();
+    for role in [Role::Caller, Role::Listener, Role::Rendezvous] {
+        let stream_id = (role == Role::Caller).then(|| "news".to_owned());
+        plans.push(SrtPlan { stream_id: stream_id.clone(), ..srt(role) });
+        for length in [16, 32] {
+            plans.push(SrtPlan { stream_id: stream_id.clone(), ..encrypted(role, "a long secret", length) });
+        }
+    }
+    plans
+}
+
+fn address(plan: &SrtPlan, port: u16) -> std::net::SocketAddr {
+    if plan.role == Role::Rendezvous { ([127, 0, 0, 2], port).into() } else { local(port) }
+}
+
+#[test]
+fn inputs_of_every_role_receive_every_byte() {
+    thread::scope(|scope| {
+        for plan in plans() {
+            scope.spawn(move || {
+                let (port, feed) = (udp_port(), udp_port());
+                let mut stage = Stage::receiving(address(&plan, port), plan.clone());
+                let _peer = Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &peer_url(&plan, port));
+                let told = stage.until_up();
+                let figures = told.connections[0].unwrap();
+                assert_eq!(figures.latency, Span::from_millis(120));
+                let What::Up { stream_id, .. } = stage.event("a connection", |what| matches!(what, What::Up { .. }))
+                else {
+                    panic!("{:?}", stage.events)
+                };
+                assert_eq!(stream_id.as_deref(), (plan.role != Role::Rendezvous).then_some("news"));
+                let sender = socket();
+                sender.connect(local(feed)).unwrap();
+                let sending = thread::spawn(move || send(&sender, 0, AHEAD + COUNT));
+                let count = receive(&stage.socket, AHEAD, AHEAD + COUNT - 1);
+                assert_eq!(count, COUNT, "{plan:?}");
+                sending.join().unwrap();
+                let key = plan.key_length.unwrap_or(0);
+                let told = stage.until("all packets counted", |status| {
+                    status.connections[0]
+                        .is_some_and(|it| it.packets == u64::from(AHEAD + COUNT) && it.key_length == key)
+                });
+                assert_eq!((told.overflow, told.refused, told.events_lost), (0, 0, 0));
+            });
+        }
+    });
+}
+
+#[test]
+fn outputs_of_every_role_send_every_byte() {
+    thread::scope(|scope| {
+        for plan in plans() {
+            scope.spawn(move || {
+                let port = udp_port();
+                let mut stage = Stage::sending(address(&plan, port), plan.clone());
+                let sink = socket();
+                let to = sink.local_addr().unwrap().port();
+                let _peer = Peer::transmit(&peer_url(&plan, port), &format!("udp://127.0.0.1:{to}"));
+                stage.until_up();
+                let sender = stage.socket.try_clone().unwrap();
+                let sending = thread::spawn(move || send(&sender, 0, AHEAD + COUNT));
+                assert_eq!(receive(&sink, AHEAD, AHEAD + COUNT - 1), COUNT, "{plan:?}");
+                sending.join().unwrap();
+                // What was ahead may have been lost on its way to the channel's start.
+                stage.until("all packets counted", |status| {
+                    status.connections[0].is_some_and(|it| it.packets >= u64::from(COUNT) && it.left_out == 0)
+                });
+                assert_eq!(stage.handle.snapshot().outputs[0][0].unavailable, 0);
+            });
+        }
+    });
+}
+
+#[test]
+fn who_may_not_come_in_is_told_why_and_the_listener_lives() {
+    let port = udp_port();
+    let studio =
+        Access { stream_id: Some("studio".to_owned()), from: Vec::new(), passphrase: Secret::new("of the studio") };
+    let plan = SrtPlan { access: vec![studio], ..srt(Role::Listener) };
+    let mut stage = Stage::receiving(local(port), plan);
+    let feed = udp_port();
+    let call = |rest: &str| {
+        let to = format!("srt://127.0.0.1:{port}?mode=caller&{rest}");
+        Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &to)
+    };
+    for (rest, want) in [
+        ("streamid=other&passphrase=of the studio", Refusal::StreamId),
+        ("streamid=studio&passphrase=another one", Refusal::Handshake(Rejection::UNKNOWN)),
+        ("streamid=studio", Refusal::Handshake(Rejection::UNKNOWN)),
+    ] {
+        let _peer = call(rest);
+        // The one before may have called more than once.
+        stage.event(
+            "a refusal",
+            |what| matches!(what, What::Refused { reason, stream_id: Some(_), .. } if *reason == want),
+        );
+    }
+    assert_eq!(stage.until("a listener", |status| status.refused >= 3).state, SrtState::Listening);
+    let _peer = call("streamid=studio&passphrase=of the studio");
+    stage.until_up();
+    let sender = socket();
+    sender.connect(local(feed)).unwrap();
+    let sending = thread::spawn(move || send(&sender, 0, AHEAD + 100));
+    assert_eq!(receive(&stage.socket, AHEAD, AHEAD + 99), 100);
+    sending.join().unwrap();
+}
+
+#[test]
+fn a_second_publisher_is_refused_or_takes_over() {
+    thread::scope(|scope| {
+        for second in [Second::Refuse, Second::TakeOver] {
+            scope.spawn(move || {
+                let port = udp_port();
+                let mut stage = Stage::receiving(local(port), SrtPlan { second, ..srt(Role::Listener) });
+                let feeds = [udp_port(), udp_port()];
+                let call = |feed: u16| {
+                    Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &format!("srt://127.0.0.1:{port}?mode=caller"))
+                };
+                let _first = call(feeds[0]);
+                stage.until_up();
+                let sender = socket();
+                let (stop, stopped) = std::sync::mpsc::channel::<()>();
+                let feeding = thread::spawn(move || {
+                    for n in 0.. {
+                        for feed in feeds {
+                            sender.send_to(&datagram(n), local(feed)).unwrap();
+                        }
+                        let pause = std::time::Duration::from_millis(5);
+                        if stopped.recv_timeout(pause) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                            return;
+                        }
+                    }
+                });
+                stage.until("data", |status| status.connections[0].is_some_and(|it| it.packets > 10));
+                let _second = call(feeds[1]);
+                match second {
+                    Second::Refuse => {
+                        stage
+                            .event("a refusal", |what| matches!(what, What::Refused { reason: Refusal::Occupied, .. }));
+                        assert_eq!(stage.until_up().connected, 1);
+                    }
+                    Second::TakeOver => {
+                        stage.event("the end of the first", |what| {
+                            matches!(what, What::Down { reason: SrtReason::Replaced, .. })
+                        });
+                        stage.until("the second", |status| status.connected >= 2 && status.state == SrtState::Up);
+                    }
+                }
+                drop(stop);
+                feeding.join().unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_was_killed_and_comes_back_is_connected_again() {
+    thread::scope(|scope| {
+        for role in [Role::Caller, Role::Listener] {
+            scope.spawn(move || {
+                let (port, feed) = (udp_port(), udp_port());
+                let plan = SrtPlan { idle: Span::from_secs(1), ..srt(role) };
+                let mut stage = Stage::receiving(local(port), plan.clone());
+                let start = || Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &peer_url(&plan, port));
+                let sender = socket();
+                sender.connect(local(feed)).unwrap();
+                for life in 0..2 {
+                    let peer = start();
+                    stage.event("a connection", |what| matches!(what, What::Up { .. }));
+                    let sender = sender.try_clone().unwrap();
+                    let sending = thread::spawn(move || send(&sender, life * 2000, AHEAD + 200));
+                    let first = life * 2000 + AHEAD;
+                    assert_eq!(receive(&stage.socket, first, first + 199), 200);
+                    sending.join().unwrap();
+                    peer.signal("KILL");
+                    stage.event("the end", |what| matches!(what, What::Down { .. }));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_listening_output_serves_several_callers_and_drops_the_slow_one() {
+    let port = udp_port();
+    let plan = SrtPlan { callers: 3, ..srt(Role::Listener) };
+    let mut stage = Stage::sending(local(port), plan);
+    let sinks = [socket(), socket(), socket()];
+    let call =
+        |to: u16| Peer::transmit(&format!("srt://127.0.0.1:{port}?mode=caller"), &format!("udp://127.0.0.1:{to}"));
+    let peers: Vec<_> = sinks.iter().map(|sink| call(sink.local_addr().unwrap().port())).collect();
+    stage.until("three callers", |status| status.connections.iter().flatten().count() == 3);
+    let _fourth = call(udp_port());
+    stage.event("a refusal", |what| matches!(what, What::Refused { reason: Refusal::Full, .. }));
+    peers[2].signal("STOP");
+    let sender = stage.socket.try_clone().unwrap();
+    let sending = thread::spawn(move || send(&sender, 0, AHEAD + 6000));
+    let receiving: Vec<_> = sinks.iter().take(2).map(|sink| sink.try_clone().unwrap()).collect();
+    let counts: Vec<_> =
+        receiving.into_iter().map(|sink| thread::spawn(move || receive(&sink, AHEAD, AHEAD + 5999))).collect();
+    stage.event("the end of the slow one", |what| {
+        matches!(what, What::Down { reason: SrtReason::Slow | SrtReason::Silent | SrtReason::Lost, .. })
+    });
+    for count in counts {
+        assert_eq!(count.join().unwrap(), 6000);
+    }
+    sending.join().unwrap();
+}
+
+#[test]
+fn what_cannot_be_opened_is_said_clearly() {
+    let taken = socket();
+    let port = taken.local_addr().unwrap().port();
+    let open = |plan: SrtPlan| {
+        let setup = ShardSetup {
+            engine: changeover::engine::Setup {
+                channels: vec![changeover::engine::ChannelSetup {
+                    inputs: vec![changeover::engine::InputSetup::default()],
+                    ..changeover::engine::ChannelSetup::default()
+                }],
+            },
+            inputs: vec![stage::input(local(port), Some(plan))],
+            outputs: vec![Vec::new()],
+            ..ShardSetup::default()
+        };
+        Shard::open(&setup).unwrap_err().to_string()
+    };
+    let said = open(srt(Role::Listener));
+    assert!(said.contains("is in use by another program"), "{said}");
+    let said = open(SrtPlan { backend: Backend::Rsrt, ..srt(Role::Caller) });
+    assert!(said.contains("rsrt") && said.contains("not there yet"), "{said}");
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_sent_again() {
+    const MESSAGES: u32 = 7000;
+    thread::scope(|scope| {
+        for (number, loss) in (1_u64..).zip([20, 50]) {
+            for incoming in [true, false] {
+                scope.spawn(move || {
+                    let [port, way, feed] = [udp_port(), udp_port(), udp_port()];
+                    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(Role::Listener) };
+                    let delay = std::time::Duration::from_millis(20);
+                    let _proxy = Proxy::start(way, local(port), loss, delay, number);
+                    let (at, sink) = (local(port), socket());
+                    let mut stage = if incoming { Stage::receiving(at, plan) } else { Stage::sending(at, plan) };
+                    let url = format!("srt://127.0.0.1:{way}?mode=caller&latency=200&transtype=live");
+                    let to = sink.local_addr().unwrap().port();
+                    let _peer = if incoming {
+                        Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &url)
+                    } else {
+                        Peer::transmit(&url, &format!("udp://127.0.0.1:{to}"))
+                    };
+                    stage.until_up();
+                    let sender = if incoming { socket() } else { stage.socket.try_clone().unwrap() };
+                    if incoming {
+                        sender.connect(local(feed)).unwrap();
+                    }
+                    let sending = thread::spawn(move || send(&sender, 0, AHEAD + MESSAGES));
+                    let sink = if incoming { &stage.socket } else { &sink };
+                    let count = receive(sink, AHEAD, AHEAD + MESSAGES - 1);
+                    sending.join().unwrap();
+                    let told = stage.until("figures", |status| {
+                        status.connections[0].is_some_and(|it| it.packets >= u64::from(MESSAGES))
+                    });
+                    let figures = told.connections[0].unwrap();
+                    assert!(count + 1 >= MESSAGES, "{count} of {MESSAGES} at {loss} of 1000: {figures:?}");
+                    // A half of what is to be expected, since a way may be kind.
+                    assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
+                    assert!(figures.retransmitted > 0 && figures.rtt > Span::from_millis(35), "{figures:?}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn ffmpeg_sends_to_an_input_and_receives_from_an_output() {
+    let [port, out] = [udp_port(), udp_port()];
+    let passphrase = "a long secret";
+    let mut ingest = Stage::receiving(local(port), encrypted(Role::Listener, passphrase, 16));
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"])
+        .args(["-c:v", "mpeg2video", "-b:v", "2M", "-f", "mpegts"])
+        .arg(format!("srt://127.0.0.1:{port}?mode=caller&passphrase={passphrase}&pbkeylen=16&streamid=lab"));
+    let _sender = Peer::spawn(ffmpeg, "ffmpeg");
+    ingest.until("pictures", |status| status.connections[0].is_some_and(|it| it.packets > 200 && it.key_length == 16));
+
+    let mut stage = Stage::sending(local(out), encrypted(Role::Listener, passphrase, 32));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("received.ts");
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    let url = format!("srt://127.0.0.1:{out}?mode=caller&passphrase={passphrase}&pbkeylen=32");
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "quiet", "-y", "-i", &url, "-map", "0", "-c", "copy", "-f", "mpegts"])
+        .arg(&file);
+    let _receiver = Peer::spawn(ffmpeg, "ffmpeg");
+    stage.until_up();
+    let sender = stage.socket.try_clone().unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    // What ffmpeg sent, as the first shard puts it out, is what the second one takes in.
+    let from = ingest.socket.try_clone().unwrap();
+    let relay = thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            if let Ok(len) = from.recv(&mut bytes) {
+                sender.send(&bytes[..len]).unwrap();
+            }
+        }
+    });
+    process::wait_for("pictures in the file", || std::fs::metadata(&file).ok().filter(|file| file.len() > 100_000));
+    drop(stop);
+    relay.join().unwrap();
+}

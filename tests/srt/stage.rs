@@ -1,0 +1,250 @@
+//! A shard with one SRT input or output, and peers that are other programs.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use changeover::config::{Backend, InputPlan, Interface, OutputPlan, Role, Second, Secret, SrtPlan};
+use changeover::engine::{self, ChannelSetup, Hole, InputSetup, Pace};
+use changeover::plane::{PlaneSnapshot, Shard, ShardHandle, ShardSetup, SrtEvent, SrtState, SrtStatus, Stopped, What};
+use changeover::switch::policy::Mode;
+use changeover::units::Span;
+
+use super::process::{LIMIT, udp_port};
+
+/// Its packets, seven a datagram.
+const DATAGRAM: usize = 7 * 188;
+
+/// What is told to an input or output unless a test says otherwise.
+pub(crate) fn srt(role: Role) -> SrtPlan {
+    SrtPlan {
+        role,
+        backend: Backend::Auto,
+        latency: Span::from_millis(120),
+        passphrase: None,
+        key_length: None,
+        stream_id: None,
+        access: Vec::new(),
+        callers: 8,
+        second: Second::Refuse,
+        payload: 1316,
+        connect: Span::from_secs(3),
+        idle: Span::from_secs(5),
+        buffer: 1 << 20,
+    }
+}
+
+pub(crate) fn encrypted(role: Role, passphrase: &str, key_length: u8) -> SrtPlan {
+    SrtPlan { passphrase: Secret::new(passphrase), key_length: Some(key_length), ..srt(role) }
+}
+
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn interface(plan: &SrtPlan) -> Option<Interface> {
+    (plan.role == Role::Rendezvous).then(|| Interface::Address(Ipv4Addr::LOCALHOST.into()))
+}
+
+pub(crate) fn input(address: SocketAddr, srt: Option<SrtPlan>) -> InputPlan {
+    InputPlan {
+        name: "in".to_owned(),
+        url: format!("srt://{address}"),
+        address,
+        interface: srt.as_ref().and_then(interface),
+        sources: Vec::new(),
+        receive_buffer: 4 << 20,
+        domain: None,
+        srt,
+    }
+}
+
+fn output(address: SocketAddr, srt: Option<SrtPlan>) -> OutputPlan {
+    let interface = srt.as_ref().and_then(interface);
+    OutputPlan { url: format!("srt://{address}"), rtp: false, address, interface, ttl: 4, dscp: 0, srt }
+}
+
+/// A shard of one channel that passes datagrams on as they come.
+pub(crate) struct Stage {
+    pub(crate) handle: ShardHandle,
+    running: Option<JoinHandle<Stopped>>,
+    /// Where an output by UDP goes, or what an input by UDP is sent by.
+    pub(crate) socket: UdpSocket,
+    pub(crate) events: Vec<SrtEvent>,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(running) = self.running.take() {
+            drop(running.join());
+        }
+    }
+}
+
+impl Stage {
+    /// Receives by SRT, and sends to `socket`.
+    pub(crate) fn receiving(address: SocketAddr, plan: SrtPlan) -> Self {
+        let socket = socket();
+        let to = socket.local_addr().unwrap();
+        Self::start(input(address, Some(plan)), output(to, None), socket)
+    }
+
+    /// Receives from `socket`, and sends by SRT.
+    pub(crate) fn sending(address: SocketAddr, plan: SrtPlan) -> Self {
+        let socket = socket();
+        let from = local(udp_port());
+        socket.connect(from).unwrap();
+        Self::start(input(from, None), output(address, Some(plan)), socket)
+    }
+
+    fn start(input: InputPlan, output: OutputPlan, socket: UdpSocket) -> Self {
+        // What comes goes, and nothing else: whatever is missing or too much is SRT's.
+        let channel = ChannelSetup {
+            inputs: vec![InputSetup::default()],
+            mode: Mode::Cut,
+            pace: Pace::Arrival,
+            hole: Hole::Silent,
+            ..ChannelSetup::default()
+        };
+        let setup = ShardSetup {
+            engine: engine::Setup { channels: vec![channel] },
+            inputs: vec![input],
+            outputs: vec![vec![output]],
+            ..ShardSetup::default()
+        };
+        let (shard, handle) = Shard::open(&setup).unwrap();
+        Self { handle, running: Some(shard.spawn().unwrap()), socket, events: Vec::new() }
+    }
+
+    /// The input or output by SRT, at the first moment at which `holds`.
+    #[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&SrtStatus) -> bool) -> SrtStatus {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let now = status(self.handle.snapshot()).unwrap();
+            if holds(&now) {
+                return now;
+            }
+            assert!(
+                Instant::now() < end,
+                "{what} never came: {now:?} {:?}",
+                self.handle.srt_events.try_iter().collect::<Vec<_>>()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn until_up(&mut self) -> SrtStatus {
+        self.until("a connection", |status| status.state == SrtState::Up)
+    }
+
+    /// The first event for which `holds`, of those not yet looked at.
+    #[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
+    pub(crate) fn event(&mut self, what: &str, holds: impl Fn(&What) -> bool) -> What {
+        let end = Instant::now() + LIMIT;
+        loop {
+            for event in self.handle.srt_events.try_iter() {
+                self.events.push(event.clone());
+                if holds(&event.what) {
+                    return event.what;
+                }
+            }
+            assert!(Instant::now() < end, "{what} never came, but {:?}", self.events);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn status(snapshot: &PlaneSnapshot) -> Option<SrtStatus> {
+    let mut all = snapshot.srt_inputs.iter().chain(snapshot.srt_outputs.iter().flatten());
+    all.find_map(Clone::clone)
+}
+
+pub(crate) fn socket() -> UdpSocket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    socket.set_recv_buffer_size(4 << 20).unwrap();
+    socket.bind(&local(0).into()).unwrap();
+    let socket = UdpSocket::from(socket);
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    socket
+}
+
+/// The `n`th datagram: seven packets of one PID with their counters, and nothing that any other has.
+pub(crate) fn datagram(n: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(DATAGRAM);
+    for packet in 0..7_u32 {
+        let number = n * 7 + packet;
+        bytes.extend_from_slice(&[0x47, 0x01, 0x00, 0x10 | u8::try_from(number % 16).unwrap()]);
+        for word in 0..46_u32 {
+            bytes.extend_from_slice(&(number ^ word.wrapping_mul(0x9E37_79B9)).to_be_bytes());
+        }
+    }
+    bytes
+}
+
+/// Datagrams that are sent before those that are counted.
+pub(crate) const AHEAD: u32 = 800;
+
+/// Sends `count` datagrams from the `first` on, about a thousand a second.
+pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
+    for n in first..first + count {
+        socket.send(&datagram(n)).unwrap();
+        thread::sleep(Duration::from_micros(900));
+    }
+}
+
+/// Receives until the datagram `last`; how many of those from `first` to `last` came, each whole and in order. What was
+/// sent before them served to have the channel begin, which takes an input that is healthy for a while.
+#[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
+pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
+    let end = Instant::now() + LIMIT;
+    let mut bytes = [0; 2048];
+    let (mut count, mut next) = (0, first);
+    while Instant::now() < end {
+        let Ok(len) = socket.recv(&mut bytes) else { continue };
+        let number = u32::from_be_bytes(bytes[4..8].try_into().unwrap()) / 7;
+        if number < first {
+            continue;
+        }
+        assert!(number >= next, "{number} after {next}");
+        assert!(bytes[..len] == datagram(number), "datagram {number} is not as it was sent");
+        next = number + 1;
+        count += 1;
+        if number >= last {
+            return count;
+        }
+    }
+    panic!("datagram {last} never came, the last one was before {next}, {count} came");
+}
+
+/// Another program, ended with its test.
+pub(crate) struct Peer(Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Peer {
+    /// `srt-live-transmit` from one URL to another.
+    pub(crate) fn transmit(from: &str, to: &str) -> Self {
+        let mut command = Command::new("srt-live-transmit");
+        command.args(["-q", "-chunk:1316", from, to]);
+        Self::spawn(command, "srt-tools")
+    }
+
+    pub(crate) fn spawn(mut command: Command, package: &str) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let name = command.get_program().to_string_lossy().into_owned();
+        Self(command.spawn().unwrap_or_else(|_| panic!("{name} is needed: install the package `{package}`")))
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    }
+}
