@@ -147,6 +147,8 @@ channels:
     inputs:
       - {name: main, url: udp://239.1.1.1:5000, interface: lo, priority: 100}
       - {name: backup, url: rtp://239.1.1.2:5000, interface: lo, priority: 50}
+    # a sender that this machine keeps waiting leaves holes
+    switch: {hole: silent}
     outputs:
       - {url: udp://239.1.1.3:6000, interface: lo, ttl: 1}
 ";

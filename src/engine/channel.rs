@@ -149,8 +149,7 @@ impl Channel {
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
         let active = self.chooser.active();
-        let waiting = self.flow.is_waiting(active);
-        self.output.deadline(waiting).min(self.flow.deadline(active)).min(self.stage.deadline())
+        self.output.deadline(self.flow.next_leaves(active)).min(self.flow.deadline(active)).min(self.stage.deadline())
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it.

@@ -91,12 +91,12 @@ impl Flow {
         }
     }
 
-    /// Whether packets wait to leave.
+    /// When the next packet of those that wait leaves; never where none waits.
     #[inline]
-    pub(super) fn is_waiting(&self, active: Option<usize>) -> bool {
+    pub(super) fn next_leaves(&self, active: Option<usize>) -> Instant {
         match self {
-            Self::Lines(_) => self.deadline(active) != Instant::NEVER,
-            Self::Joint(joint) => joint.is_waiting(),
+            Self::Lines(_) => self.deadline(active),
+            Self::Joint(joint) => joint.next_leaves(),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Joint {
     on: usize,
     /// The other is begun.
     both: bool,
+    /// And the output goes on with its packets.
+    pub(super) entered: bool,
     pub(super) unsynchronised: u64,
     paced: bool,
     /// What inputs brought that are not on air; nobody where it is never asked for.
@@ -84,6 +86,7 @@ impl Joint {
             decks: [Aligner::new(&settings), Aligner::new(&other)],
             on: 0,
             both: false,
+            entered: false,
             unsynchronised: 0,
             paced,
             pasts: (0..if splices { feeds } else { 0 }).map(|_| Past::new(capacity, keep)).collect(),
@@ -184,7 +187,7 @@ impl Joint {
 
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
-        let mut due = self.decks[self.on & 1].deadline();
+        let mut due = self.deck().deadline();
         if self.both {
             due = due.min(self.decks[(1 - self.on) & 1].deadline());
         }
@@ -194,10 +197,11 @@ impl Joint {
         self.splicer.as_ref().map_or(due, |splicer| due.min(splicer.deadline()))
     }
 
-    /// Whether packets wait to leave.
+    /// When the next packet of the output leaves, of those that wait.
     #[inline]
-    pub(super) fn is_waiting(&self) -> bool {
-        self.decks.iter().any(|deck| deck.deadline() != Instant::NEVER)
+    pub(super) fn next_leaves(&self) -> Instant {
+        let of_new = self.both && self.entered;
+        self.decks[usize::from(of_new) ^ self.on & 1].deadline()
     }
 
     /// Packets of an input were lost before those that come next.
@@ -243,7 +247,7 @@ impl Joint {
             slots.share(Slot(handle.frame));
             other.packet(plan.to, Packet::new(bytes), handle, at, |h| release(slots, h));
         }
-        self.both = true;
+        (self.both, self.entered) = (true, false);
         true
     }
 

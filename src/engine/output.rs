@@ -13,7 +13,7 @@ use crate::switch::policy::LossAction;
 use crate::switch::remux::{self, Pcr, Remux, Sent};
 use crate::switch::{Handle, Store};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
-use crate::units::{BitRate, ChannelId, InputId, Instant, Pid, Ticks27M};
+use crate::units::{BitRate, ChannelId, InputId, Instant, Pid, Span, Ticks27M};
 
 use super::Events;
 
@@ -21,6 +21,8 @@ use super::Events;
 const MADE_AT_ONCE: usize = 128;
 /// The most that the first PCR of another side is moved by, in ticks, to stand to the bytes as those before it: 10 ms.
 const MOST: i64 = 270_000;
+/// The longest pause that a stream makes of itself: a PCR comes as often (ISO/IEC 13818-1 2.7.2).
+const OWN_PAUSE: Span = Span::from_millis(100);
 /// Bits of a packet, in ticks of 27 MHz at a bit a second.
 const PACKET_TICKS: i128 = PACKET_SIZE as i128 * 8 * 27_000_000;
 
@@ -272,16 +274,16 @@ impl Output {
         self.carrier.is_filling()
     }
 
-    /// What is `waiting` will leave: that nothing does meanwhile is the stream's own doing.
-    const fn may_fill(&self, waiting: bool) -> bool {
-        !waiting || self.carrier.is_filling()
+    /// Whether a hole may be filled, where the next packet of an input leaves at `next`: a shorter pause is the stream's own doing.
+    fn may_fill(&self, next: Instant) -> bool {
+        self.carrier.is_filling() || self.last_packet.is_none_or(|last| next.since(last) > OWN_PAUSE)
     }
 
-    /// When a filler or a packet of the clip is due, where packets of an input are `waiting` or not.
+    /// When a filler or a packet of the clip is due, where the next packet of an input leaves at `next`.
     #[inline]
-    pub(super) fn deadline(&self, waiting: bool) -> Instant {
+    pub(super) fn deadline(&self, next: Instant) -> Instant {
         let slate = self.slate.as_ref().map_or(Instant::NEVER, |slate| slate.deadline());
-        let carrier = if self.may_fill(waiting) { self.carrier.deadline() } else { Instant::NEVER };
+        let carrier = if self.may_fill(next) { self.carrier.deadline() } else { Instant::NEVER };
         self.gather.deadline().min(carrier).min(slate)
     }
 
@@ -289,25 +291,25 @@ impl Output {
     pub(super) fn fill<F: Frames>(
         &mut self,
         to: &mut Sending<'_, F>,
-        waiting: bool,
+        next: Instant,
         mut sent: impl FnMut(usize, i64, &[u8; PACKET_SIZE]),
     ) {
         while to.outbox.has_room() {
             let Some(slate) = &mut self.slate else { break };
-            let Some(next) = slate.next_due(to.now) else { break };
+            let Some(due) = slate.next_due(to.now) else { break };
             let (side, offset) = (slate.side, slate.offset());
-            if let Some(offset) = next.enters {
+            if let Some(offset) = due.enters {
                 self.enter(side, offset, None);
             }
             let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
             let Some(handle) = arena.fresh() else { break };
             if let Some(bytes) = arena.bytes_mut(handle) {
-                *bytes = next.bytes;
+                *bytes = due.bytes;
             }
-            sent(side, offset, &next.bytes);
-            self.packet(side, handle, Outline::of(Packet::new(&next.bytes)), false, to);
+            sent(side, offset, &due.bytes);
+            self.packet(side, handle, Outline::of(Packet::new(&due.bytes)), false, to);
         }
-        while self.may_fill(waiting) && to.outbox.has_room() {
+        while self.may_fill(next) && to.outbox.has_room() {
             let Some(filler) = self.carrier.next_due(to.now) else { break };
             self.filling = true;
             match filler {

@@ -236,9 +236,9 @@ impl Channel {
             }
         }
         let Self { output, flow, .. } = self;
-        let waiting = flow.is_waiting(Some(active));
+        let next = flow.next_leaves(Some(active));
         let before = output.last_pcr();
-        output.fill(to, waiting, |side, offset, bytes| {
+        output.fill(to, next, |side, offset, bytes| {
             if let Flow::Joint(joint) = flow
                 && let Some(splicer) = joint.splicer.as_deref_mut()
             {
@@ -342,6 +342,9 @@ impl Channel {
             };
             if !entered && matches!(out, Out::Send { side: Side::New, .. } | Out::Pcr { side: Side::New, .. }) {
                 entered = true;
+                if let Flow::Joint(joint) = &mut self.flow {
+                    joint.entered = true;
+                }
                 if self.loss.is_none() {
                     self.output.stop_slate();
                 }

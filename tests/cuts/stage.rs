@@ -71,6 +71,10 @@ impl Stage {
         self.rig.advance(Instant::from_nanos(until.max(self.now())));
     }
 
+    pub const fn rig(&mut self) -> &mut Rig {
+        &mut self.rig
+    }
+
     pub fn events(&self) -> &[Event] {
         &self.rig.events
     }

@@ -108,6 +108,8 @@ pub struct Chooser {
     active: Option<usize>,
     active_since: Instant,
     taken: Option<usize>,
+    /// It was unhealthy when it was taken.
+    taken_bad: bool,
     held: Option<usize>,
     /// When the latest switches were made that happened by themselves.
     automatic: VecDeque<Instant>,
@@ -125,6 +127,7 @@ impl Chooser {
             active: None,
             active_since: now,
             taken: None,
+            taken_bad: false,
             held: None,
             automatic: VecDeque::with_capacity(usize::from(settings.max_per_minute).max(1)),
             none_healthy_since: None,
@@ -149,7 +152,7 @@ impl Chooser {
         self.held
     }
 
-    /// A person takes an input.
+    /// A person takes an input: it is on air until it becomes unhealthy, and for the dwell time where it was unhealthy before.
     pub const fn take(&mut self, input: usize) {
         self.taken = Some(input);
         self.held = None;
@@ -220,9 +223,16 @@ impl Chooser {
         if let Some(taken) = self.taken {
             let candidate = candidates.get(taken)?;
             if self.active != Some(taken) {
+                self.taken_bad = !candidate.is_healthy();
                 return Some(Decision { to: taken, why: Why::Take });
             }
             if candidate.is_healthy() {
+                self.taken_bad = false;
+                return None;
+            }
+            let dwelt = self.active_since + self.settings.dwell;
+            if self.taken_bad && dwelt > now {
+                self.wait_until(dwelt);
                 return None;
             }
             self.taken = None;
@@ -446,6 +456,26 @@ mod tests {
         bench.set(BACKUP, Some(Criterion::PatError2), 60_001);
         assert_eq!(bench.decide(60_001), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
         assert_eq!(bench.chooser.taken(), None);
+    }
+
+    #[test]
+    fn an_unhealthy_input_that_is_taken_is_left_after_the_dwell_time() {
+        let mut bench = Bench::new(Settings { dwell: Span::from_secs(2), ..Settings::default() });
+        bench.decide(0);
+        bench.set(BACKUP, Some(Criterion::PatError2), 1);
+        bench.decide(1);
+        bench.chooser.take(BACKUP);
+        assert_eq!(bench.decide(10), Some((BACKUP, Why::Take)));
+        assert_eq!(bench.decide(11), None);
+        assert_eq!(bench.chooser.deadline(), at(2_010));
+        assert_eq!(bench.decide(2_010), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
+        // once healthy it is left at once when that is over
+        bench.chooser.take(BACKUP);
+        assert_eq!(bench.decide(2_020), Some((BACKUP, Why::Take)));
+        bench.set(BACKUP, None, 2_030);
+        assert_eq!(bench.decide(2_030), None);
+        bench.set(BACKUP, Some(Criterion::PatError2), 2_040);
+        assert_eq!(bench.decide(2_040), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
     }
 
     #[test]
