@@ -63,7 +63,7 @@ fn the_defaults_are_what_the_manual_says() {
     assert_eq!((input.receive_buffer, input.interface.as_ref(), input.sources.len()), (8 << 20, None, 0));
     assert_eq!((setup.priority, setup.framing, setup.reorder), (0, Framing::Auto, Span::from_millis(20)));
     assert_eq!(setup.capacity, 570 + 128);
-    assert_eq!(setup.limits, Limits::of(Profile::Standard));
+    assert_eq!(setup.limits, Limits::of(Profile::Standard).without_srt());
     let output = &channel.outputs[0];
     assert_eq!((output.rtp, output.ttl, output.dscp, output.interface.as_ref()), (false, 16, 0, None));
     assert_eq!(plan.setup().channels.len(), 1);
@@ -158,7 +158,7 @@ channels:
         (&[Pid::new(0x100), Pid::new(0x101)][..], Raise::Lasting(Span::from_millis(500)))
     );
     assert_eq!(main.limits.limit(Criterion::PtsError), None);
-    assert_eq!(backup.limits, Limits::of(Profile::Lenient));
+    assert_eq!(backup.limits, Limits::of(Profile::Lenient).without_srt());
     assert_eq!(third.limits.limit(Criterion::InputLoss), None);
     assert_eq!(third.limits.limit(Criterion::PidError), main.limits.limit(Criterion::PidError));
     assert_eq!(

@@ -150,6 +150,42 @@ fn each_wrong_value_is_said_in_its_place() {
         ),
         (
             "",
+            "health: {srt_rtt_above: {raise: {for: 1s}}}",
+            "",
+            "6:37: error: `srt_rtt_above` needs both `above` and `for`: write raise: {above: 500ms, for: 5s}".into(),
+        ),
+        (
+            "",
+            "health: {srt_rtt_above: {raise: {above: 1s, within: 1s}}}",
+            "",
+            "6:57: error: `srt_rtt_above` is a time, and lasts: write raise: {above: 500ms, for: 5s}".into(),
+        ),
+        (
+            "",
+            "health: {srt_unrecovered: {raise: {above: 1, within: 10s}}}",
+            "",
+            "6:47: error: `above`: `1` has no unit: write it with %, as in 0.1% or 2%".into(),
+        ),
+        (
+            "",
+            "health: {srt_unrecovered: {raise: {above: 101%, within: 10s}}}",
+            "",
+            "6:47: error: `above`: `101%` is out of range: 0%…100%".into(),
+        ),
+        (
+            "",
+            "health: {srt_unrecovered: {raise: {above: 1%, for: 10s}}}",
+            "",
+            "6:56: error: `srt_unrecovered` is a share within a time: write raise: {above: 0.1%, within: 10s}".into(),
+        ),
+        (
+            "health: {srt_disconnected: off}",
+            "",
+            "",
+            "6:18: error: `srt_disconnected` is for an input by SRT, and the URL of this one is not srt://".into(),
+        ),
+        (
+            "",
             "health: {input_loss: {raise: {below: 5Mb/s, for: 1s}}}",
             "",
             "6:42: error: `input_loss` is no rate: write raise: {for: 1s}".into(),

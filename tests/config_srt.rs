@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use changeover::config::{Access, Backend, Interface, Network, Role, Second, Secret, SrtPlan, explain};
+use changeover::health::{Criterion, Limit, Limits, Profile, Raise, Scope};
 use changeover::units::Span;
 
 mod config_text;
@@ -168,6 +169,37 @@ fn every_key_arrives_in_the_plan() {
     ] {
         assert!(said.contains(part), "{part}\n---\n{said}");
     }
+}
+
+#[test]
+fn connections_are_judged_where_the_input_comes_by_srt() {
+    const HEALTH: &str = "health: {srt_disconnected: {raise: {for: 1s}, clear: {for: 3s}}, \
+                          srt_rtt_above: {raise: {above: 250ms, for: 2s}}, srt_unrecovered: {raise: {above: 0.25%, within: 30s}}}";
+    let limits = |url: &str, below: &str| plan(&text(url, below, TO, "")).channels[0].setup.inputs[0].limits;
+    for profile in Profile::ALL {
+        let below = format!("health: {}", profile.name());
+        assert_eq!(limits("srt://:9000", &below), Limits::of(profile));
+        assert_eq!(limits(GROUP, &below), Limits::of(profile).without_srt());
+    }
+    let found = limits("srt://:9000", HEALTH);
+    let seconds = Span::from_secs;
+    for (criterion, raise, clear) in [
+        (Criterion::SrtDisconnected, Raise::Lasting(seconds(1)), 3),
+        (Criterion::SrtRttAbove, Raise::Slower { than: Span::from_millis(250), lasting: seconds(2) }, 5),
+        (Criterion::SrtUnrecovered, Raise::Share { above: 2_500, within: seconds(30) }, 5),
+    ] {
+        let expected = Limit { raise, clear: seconds(clear), scope: Scope::ALL };
+        assert_eq!(found.limit(criterion), Some(&expected), "{}", criterion.name());
+    }
+    let said = explain(&plan(&text("srt://:9000", HEALTH, TO, "")));
+    for part in [
+        "srt_disconnected        lasting 1s; cleared after 3s without\n",
+        "srt_rtt_above           above 250ms for 2s; cleared after 5s without\n",
+        "srt_unrecovered         more than 0.25% within 30s; cleared after 5s without\n",
+    ] {
+        assert!(said.contains(part), "{part}\n---\n{said}");
+    }
+    assert!(!explain(&plan(&text(GROUP, "", TO, ""))).contains("srt_"));
 }
 
 #[test]

@@ -54,6 +54,22 @@ fn the_output_stays_clean_through_all_that_is_done_to_the_main() {
 }
 
 #[test]
+fn a_backup_by_srt_over_a_lossy_path_keeps_the_output_clean() {
+    let output = demo(&["--srt", "--seconds", "12"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("Clean: ") && text.contains("the backup srt://127.0.0.1:"), "{text}");
+    let [made, left, returned] = numbers(&text, "faults ")[..] else { panic!("{text}") };
+    assert!(made >= 2, "{text}");
+    assert_eq!((left, returned), (made, made), "{text}");
+    let [lost, again, never] = numbers(&text, "way by SRT")[..] else { panic!("{text}") };
+    assert!(lost > 100 && again > 50, "{text}");
+    assert_eq!(never, 0, "{text}");
+    assert_eq!(numbers(&text, "continuity errors"), [0], "{text}");
+    assert_eq!(numbers(&text, "picture and sound packets"), [0, 0], "{text}");
+}
+
+#[test]
 fn two_at_once_do_not_meet() {
     let others: Vec<_> = (0..2).map(|_| std::thread::spawn(|| demo(&["--seconds", "2"]))).collect();
     for other in others {
@@ -69,11 +85,13 @@ fn two_at_once_do_not_meet() {
 fn its_configuration_is_one_that_the_program_takes() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("demo.yaml");
-    let output = demo(&["--print-config"]);
-    assert_eq!(output.status.code(), Some(0));
-    std::fs::write(&path, output.stdout).unwrap();
-    let check = Command::new(env!("CARGO_BIN_EXE_changeover")).arg("check").arg(&path).output().unwrap();
-    assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+    for arguments in [&["--print-config"][..], &["--print-config", "--srt"]] {
+        let output = demo(arguments);
+        assert_eq!(output.status.code(), Some(0));
+        std::fs::write(&path, output.stdout).unwrap();
+        let check = Command::new(env!("CARGO_BIN_EXE_changeover")).arg("check").arg(&path).output().unwrap();
+        assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ mod common;
 mod plant;
 
 use changeover::engine::{ChannelSetup, InputSetup, Setup, What};
-use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
+use changeover::health::{Criterion, Limit, Limits, LinkFigures, Raise, Scope};
 use changeover::synth::Settings;
-use changeover::units::{BitRate, Instant, Pid, Span};
+use changeover::units::{BitRate, InputId, Instant, Pid, Span};
 
 use common::{Rig, Source};
 use plant::tables;
@@ -248,4 +248,88 @@ fn captions_are_absent_once_only_padding_comes() {
         programme.run(9_000, captions, false);
         assert_eq!(programme.raised().len(), 2);
     }
+}
+
+/// A connection that began at `since` and has received 100 packets each 100 ms.
+fn connection(since: u32, at: u32) -> LinkFigures {
+    let packets = u64::from(at.saturating_sub(since));
+    LinkFigures { is_up: true, since: ms(since), rtt: Span::from_millis(40), packets, unrecovered: 0 }
+}
+
+const DOWN: LinkFigures =
+    LinkFigures { is_up: false, since: Instant::ZERO, rtt: Span::ZERO, packets: 0, unrecovered: 0 };
+
+/// Tells how the connection stands every 100 ms, as a shard does; what was raised with which value, and what cleared.
+fn told(criterion: Criterion, raise: Raise, until: u32, at: impl Fn(u32) -> LinkFigures) -> Vec<(u32, Option<u64>)> {
+    let mut scene = Scene::new(criterion, raise, Scope::ALL, Settings::default());
+    for now in (0..=until).step_by(100) {
+        scene.rig.advance(ms(now));
+        scene.rig.engine.link(InputId(0), &at(now), ms(now));
+    }
+    scene.rig.advance(ms(until + 99));
+    let change = |what: &What| match what {
+        What::Raised { value, .. } => Some(Some(*value)),
+        What::Cleared { .. } => Some(None),
+        _ => None,
+    };
+    let millis = |at: Instant| u32::try_from(at.nanos() / 1_000_000).unwrap();
+    scene.rig.events.iter().filter_map(|event| Some((millis(event.at), change(&event.what)?))).collect()
+}
+
+#[test]
+fn a_connection_that_ends_is_missed_after_its_time_and_a_short_break_is_not() {
+    let at = |now| match now {
+        0..1_000 | 3_000..3_200 | 4_000..6_000 => DOWN,
+        1_000..3_000 => connection(1_000, now),
+        3_200..4_000 => connection(3_200, now),
+        _ => connection(6_000, now),
+    };
+    assert_eq!(
+        told(Criterion::SrtDisconnected, lasting(500), 9_000, at),
+        // at the start nobody is there yet; 200 ms without a connection are not enough; the judge looks each 5 ms while raised
+        [(500, Some(500)), (2_000, None), (4_500, Some(500)), (7_000, None)]
+    );
+    // An input that comes by no connection is told nothing, and misses none.
+    let mut scene = Scene::new(Criterion::SrtDisconnected, lasting(500), Scope::ALL, Settings::default());
+    scene.run(ms(3_000), |_| ());
+    assert_eq!(scene.changes(), []);
+}
+
+#[test]
+fn a_relapse_while_a_connection_is_raised_begins_the_time_to_clear_anew() {
+    let at = |now| match now {
+        0..1_000 | 1_500..2_100 => DOWN,
+        1_000..1_500 => connection(1_000, now),
+        _ => connection(2_100, now),
+    };
+    assert_eq!(told(Criterion::SrtDisconnected, lasting(500), 4_000, at), [(500, Some(500)), (3_100, None)]);
+}
+
+#[test]
+fn a_round_trip_that_is_too_long_for_its_time_is_raised_with_its_length() {
+    let raise = Raise::Slower { than: Span::from_millis(300), lasting: Span::from_millis(1_000) };
+    let at = |now| {
+        let rtt = if (1_000..1_900).contains(&now) || (3_000..5_000).contains(&now) { 340 } else { 300 };
+        LinkFigures { rtt: Span::from_millis(rtt), ..connection(0, now) }
+    };
+    assert_eq!(told(Criterion::SrtRttAbove, raise, 7_000, at), [(4_000, Some(340)), (6_000, None)]);
+}
+
+#[test]
+fn a_share_that_was_not_recovered_is_raised_at_once_and_cleared_once_it_left_the_window() {
+    let raise = Raise::Share { above: 1_000, within: Span::from_secs(1) };
+    let lost = |most: u64| {
+        move |now| {
+            let unrecovered = if now >= 3_000 { most } else { 0 };
+            LinkFigures { unrecovered, ..connection(0, now) }
+        }
+    };
+    assert_eq!(told(Criterion::SrtUnrecovered, raise, 8_000, lost(1)), [], "one of a thousand is allowed");
+    let changes = told(Criterion::SrtUnrecovered, raise, 8_000, lost(20));
+    let [(3_000, Some(share)), (cleared, None)] = changes[..] else { panic!("{changes:?}") };
+    assert!((18_000..=20_000).contains(&share), "{share}");
+    assert!((5_000..=5_200).contains(&cleared), "a second until it left the window, and a second to clear: {cleared}");
+    // Where none is allowed, one is too many.
+    let raise = Raise::Share { above: 0, within: Span::from_secs(1) };
+    assert_eq!(told(Criterion::SrtUnrecovered, raise, 4_000, lost(1)).len(), 1);
 }

@@ -114,7 +114,7 @@ pub(super) fn input(
             ),
         );
     }
-    let limits = limits::health(&table, from.limits, report);
+    let mut limits = limits::health(&table, from.limits, report);
     let analyser = limits::analysis(&table, from.analyser, report);
     let explicit = Explicit::of(&table, report);
     let keys = Keys::of(&table, report);
@@ -132,6 +132,7 @@ pub(super) fn input(
     let framing = match way {
         Way::Datagrams(endpoint) => {
             keys.refuse(report);
+            limits = limits::without_srt(&table, limits, report);
             explicit.join(&endpoint, url_place, &mut plan, report);
             match endpoint.scheme {
                 Scheme::Udp => Framing::Auto,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::ends::{shown, wide};
 use super::plan::{ChannelPlan, InputPlan, Interface, OutputPlan, Plan};
 use super::problem::quoted;
-use super::quantity::size_text;
+use super::quantity::{share_text, size_text};
 use super::srt::{Backend, Network, Role, Second, SrtPlan};
 use crate::engine::InputSetup;
 use crate::health::{Criterion, Limit, Limits, Raise};
@@ -143,14 +143,15 @@ fn write_input_rest(out: &mut String, input: &InputPlan, setup: &InputSetup) -> 
         "      NIT {}, SDT {}, EIT {}, TDT {}, other tables {}, unreferenced {}; sections {} apart",
         a.nit, a.sdt, a.eit, a.tdt, a.si_other, a.unreferenced, a.si_gap
     )?;
-    write_limits(out, &setup.limits)
+    write_limits(out, &setup.limits, input.srt.is_some())
 }
 
-fn write_limits(out: &mut String, limits: &Limits) -> fmt::Result {
+fn write_limits(out: &mut String, limits: &Limits, by_srt: bool) -> fmt::Result {
     let (mut judged, mut ignored) = (Vec::new(), Vec::new());
     for criterion in Criterion::ALL {
         match limits.limit(criterion) {
             Some(limit) => judged.push((criterion.name(), limit)),
+            None if criterion.is_of_srt() && !by_srt => {}
             None => ignored.push(criterion.name()),
         }
     }
@@ -174,6 +175,9 @@ fn limit_text(limit: &Limit) -> String {
         Raise::Counted { above: 0, within: _ } => "any at all".to_owned(),
         Raise::Counted { above, within } => format!("more than {above} within {within}"),
         Raise::Below { rate, lasting } => format!("below {rate} for {lasting}"),
+        Raise::Slower { than, lasting } => format!("above {than} for {lasting}"),
+        Raise::Share { above: 0, within: _ } => "any at all".to_owned(),
+        Raise::Share { above, within } => format!("more than {} within {within}", share_text(above)),
     };
     for (i, pid) in limit.scope.pids().iter().enumerate() {
         text += if i == 0 { " on PID " } else { ", " };

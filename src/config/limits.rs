@@ -12,6 +12,10 @@ use crate::units::Span;
 const LASTING: (Span, Span) = (Span::ZERO, Span::from_secs(3600));
 /// The window in which events are counted.
 const WITHIN: (Span, Span) = (Span::from_millis(1), Span::from_secs(3600));
+/// The window over which a share is taken.
+const SHARES: (Span, Span) = (Span::from_secs(1), Span::from_secs(3600));
+/// The round trips that can be a limit.
+const RTTS: (Span, Span) = (Span::from_millis(1), Span::from_secs(60));
 /// The limits of the absences.
 const ABSENCE: (Span, Span) = (Span::from_millis(10), Span::from_secs(600));
 /// How close sections of the service information may come.
@@ -109,6 +113,8 @@ const fn form(criterion: Criterion) -> &'static str {
         Measure::Counted => "{above: 10, within: 1s}",
         Measure::Both => "{for: 1s} or {above: 10, within: 1s}",
         Measure::Below => "{below: 5Mb/s, for: 1s}",
+        Measure::Slower => "{above: 500ms, for: 5s}",
+        Measure::Share => "{above: 0.1%, within: 10s}",
     }
 }
 
@@ -119,12 +125,15 @@ fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise
         report.error(place, format!("{} {why}: write raise: {}", quoted(criterion.name()), form(criterion)));
     };
     let measure = criterion.measure();
+    if matches!(measure, Measure::Slower | Measure::Share) {
+        return above(&table, criterion, report);
+    }
     if let (Some(node), false) = (table.node("below"), measure == Measure::Below) {
         wrong(report, node.place, "is no rate");
         return None;
     }
     match (lasting, counted, measure) {
-        (Some(_), Some(_), Measure::Lasting | Measure::Counted | Measure::Both) => {
+        (Some(_), Some(_), Measure::Lasting | Measure::Counted | Measure::Both | Measure::Slower | Measure::Share) => {
             wrong(report, node.place, "can have `for`, or `above` and `within`, not both");
         }
         (_, Some(node), Measure::Below) => wrong(report, node.place, "is a rate, and not counted"),
@@ -138,7 +147,8 @@ fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise
         }
         (Some(node), None, Measure::Counted) => wrong(report, node.place, "counts events, and they do not last"),
         (None, Some(node), Measure::Lasting) => wrong(report, node.place, "lasts, and is not counted"),
-        (None, None, Measure::Lasting | Measure::Counted | Measure::Both) => {
+        (_, _, Measure::Slower | Measure::Share)
+        | (None, None, Measure::Lasting | Measure::Counted | Measure::Both) => {
             wrong(report, node.place, "needs a limit");
         }
         (Some(_), None, Measure::Lasting | Measure::Both) => {
@@ -155,6 +165,48 @@ fn raise(node: &Node, criterion: Criterion, report: &mut Report) -> Option<Raise
         }
     }
     None
+}
+
+/// The limit of a round trip or of a share, both of which have `above`.
+fn above(table: &Table<'_>, criterion: Criterion, report: &mut Report) -> Option<Raise> {
+    let (is_share, other) = match criterion.measure() {
+        Measure::Share => (true, "within"),
+        Measure::Slower | Measure::Lasting | Measure::Counted | Measure::Both | Measure::Below => (false, "for"),
+    };
+    let foreign = ["for", "within", "below"].into_iter().find(|key| *key != other && table.node(key).is_some());
+    if let Some(node) = foreign.and_then(|key| table.node(key)) {
+        let what = if is_share { "is a share within a time" } else { "is a time, and lasts" };
+        let message = format!("{} {what}: write raise: {}", quoted(criterion.name()), form(criterion));
+        report.error(node.place, message);
+        return None;
+    }
+    if table.node("above").is_none() || table.node(other).is_none() {
+        let name = quoted(criterion.name());
+        let message = format!("{name} needs both `above` and `{other}`: write raise: {}", form(criterion));
+        report.error(table.place(), message);
+        return None;
+    }
+    if is_share {
+        let above = table.value("above", quantity::share, report);
+        let within = table.span("within", SHARES, report);
+        return above.zip(within).map(|(above, within)| Raise::Share { above, within });
+    }
+    let than = table.span("above", RTTS, report);
+    let lasting = table.span("for", LASTING, report);
+    than.zip(lasting).map(|(than, lasting)| Raise::Slower { than, lasting })
+}
+
+/// Takes the limits of a connection by SRT out of those of an input that comes by none, and says so where they stand there.
+pub(super) fn without_srt(owner: &Table<'_>, limits: Limits, report: &mut Report) -> Limits {
+    if let Some(Node { data: Data::Map(entries), .. }) = owner.node("health") {
+        let is_of_srt = |key: &str| Criterion::from_name(key).is_some_and(Criterion::is_of_srt);
+        for entry in entries.iter().filter(|entry| is_of_srt(&entry.key)) {
+            let message =
+                format!("{} is for an input by SRT, and the URL of this one is not srt://", quoted(&entry.key));
+            report.error(entry.place, message);
+        }
+    }
+    limits.without_srt()
 }
 
 fn scope(pids: Option<&Node>, programs: Option<&Node>, report: &mut Report) -> Option<Scope> {

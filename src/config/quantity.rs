@@ -10,6 +10,7 @@ use crate::units::{BitRate, Pid, Span};
 type Unit = (&'static str, u128);
 
 const SPANS: &[Unit] = &[("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000)];
+const SHARES: &[Unit] = &[("%", 10_000)];
 const RATES: &[Unit] = &[("kb/s", 1_000), ("Mb/s", 1_000_000)];
 const SIZES: &[Unit] = &[("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
@@ -23,6 +24,23 @@ pub(super) fn span(text: &str) -> Result<Span, String> {
 pub(super) fn rate(text: &str) -> Result<BitRate, String> {
     let bits = measured(text, RATES, "a bit rate", "kb/s or Mb/s", "8Mb/s or 500kb/s")?;
     u64::try_from(bits).map(BitRate).map_err(|_| format!("{} is too much", quoted(text)))
+}
+
+/// A share in millionths: a number with `%`, 0…100.
+pub(super) fn share(text: &str) -> Result<u32, String> {
+    let share = measured(text, SHARES, "a share", "%", "0.1% or 2%")?;
+    u32::try_from(share)
+        .ok()
+        .filter(|share| *share <= 1_000_000)
+        .ok_or_else(|| format!("{} is out of range: 0%…100%", quoted(text)))
+}
+
+/// A share of so many millionths, as it is written.
+pub(super) fn share_text(millionths: u32) -> String {
+    let fraction = format!("{:04}", millionths % 10_000);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction}%", millionths / 10_000)
 }
 
 /// A size in bytes: a number alone, or with `KiB`, `MiB` or `GiB`.

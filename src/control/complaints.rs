@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::plane::PlaneSnapshot;
+use crate::config::Role;
+use crate::plane::{OutputFigures, PlaneSnapshot};
 
 use super::rack::{Channel, Input, Rack};
 use super::view::send_errors;
@@ -32,6 +33,15 @@ pub enum Complaint {
     },
     /// The kernel dropped datagrams because a receive buffer was full.
     KernelDrops {
+        /// Of which channel.
+        channel: String,
+        /// Which input.
+        input: String,
+        /// How many since it was last told.
+        count: u64,
+    },
+    /// Messages that came by SRT were left out because the shard did not take them over in time.
+    SrtOverflow {
         /// Of which channel.
         channel: String,
         /// Which input.
@@ -85,6 +95,11 @@ impl fmt::Display for Complaint {
                 "{channel}/{input}: the kernel dropped {count} datagrams because the receive buffer was full: raise \
                  the input's receive buffer, or give the machine more CPU"
             ),
+            Self::SrtOverflow { channel, input, count } => write!(
+                f,
+                "{channel}/{input}: {count} messages that came by SRT were left out because they were not taken over in \
+                 time: give the machine more CPU, or the input a larger `srt: {{buffer: …}}`"
+            ),
             Self::SmallBuffer { channel, input, asked, given } => write!(
                 f,
                 "{channel}/{input}: the kernel gave a receive buffer of {given} bytes where {asked} were asked for: \
@@ -127,6 +142,20 @@ fn silent(f: &mut fmt::Formatter<'_>, channel: &str, input: &Input) -> fmt::Resu
         PATIENCE.as_secs()
     )?;
     let (ip, port) = (address.ip(), address.port());
+    if let Some(role) = input.srt {
+        return match role {
+            Role::Caller | Role::Rendezvous => write!(
+                f,
+                "the peer at {address} is there and answers SRT by UDP, that it has the passphrase and the stream id of \
+                 this input, and that it sends; what came of the calls is told above"
+            ),
+            Role::Listener => write!(
+                f,
+                "the sender calls an address of this machine that {ip} covers, at port {port}, by UDP, and that no firewall \
+                 drops it; callers that were refused are told of, with the reason"
+            ),
+        };
+    }
     if ip.is_multicast() {
         let on = interface.as_deref().unwrap_or("the interface that the routing table gives");
         write!(
@@ -209,6 +238,7 @@ impl Complaints {
                 found.push(Complaint::Starved { shard: shard(), count });
             }
             let lost = snapshot.events_lost.saturating_add(snapshot.engine.events_lost);
+            let lost = lost.saturating_add(snapshot.srt_events_lost());
             if let Some(count) = self.grown(Key::Events(place), now, lost) {
                 found.push(Complaint::EventsLost { shard: shard(), count });
             }
@@ -233,8 +263,11 @@ impl Complaints {
             let name = || (channel.name.clone(), input.name.clone());
             if let Some(socket) = snapshot.inputs.get(input.id.index()) {
                 if let Some(count) = self.grown(Key::Drops(place, number), now, socket.dropped) {
-                    let (channel, input) = name();
-                    found.push(Complaint::KernelDrops { channel, input, count });
+                    let (channel, from) = name();
+                    found.push(match input.srt {
+                        Some(_) => Complaint::SrtOverflow { channel, input: from, count },
+                        None => Complaint::KernelDrops { channel, input: from, count },
+                    });
                 }
                 let small = socket.receive_buffer < input.receive_buffer && socket.receive_buffer > 0;
                 if small && self.throttles.entry(Key::Buffer(place, number)).or_default().first(now) {
@@ -263,6 +296,10 @@ impl Complaints {
     ) {
         let figures = snapshot.outputs.get(channel.id.index()).map_or(&[][..], Vec::as_slice);
         for (number, (output, figures)) in channel.outputs.iter().zip(figures).enumerate() {
+            let status = snapshot.srt_outputs.get(channel.id.index()).and_then(|of| of.get(number));
+            // That nobody is connected by SRT is no fault of the output, and the log says who came and went.
+            let by_srt = status.is_some_and(Option::is_some);
+            let figures = if by_srt { &OutputFigures { unavailable: 0, ..*figures } } else { figures };
             let (kinds, counts): (Vec<_>, Vec<_>) = send_errors(figures).into_iter().unzip();
             if let Some(grown) = self.throttles.entry(Key::Output(place, number)).or_default().tell(now, &counts) {
                 let counts = kinds.into_iter().zip(grown).filter(|(_, count)| *count > 0).collect();
@@ -282,7 +319,7 @@ mod tests {
     use crate::config::Plan;
     use crate::control::rack::Crossings;
     use crate::control::shards::spread;
-    use crate::plane::{self, OutputFigures, SocketFigures};
+    use crate::plane::{self, SocketFigures};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -309,12 +346,16 @@ mod tests {
             interface: Some("eth1".into()),
             id: crate::units::InputId(0),
             receive_buffer: 0,
+            srt: None,
         };
         let complaint = |input: &Input| Complaint::Silent { channel: "news".into(), input: Box::new(input.clone()) };
         let message = complaint(&input).to_string();
         for part in ["news/main", "239.10.1.1", "5004", "eth1", "10.0.0.5", "querier", "rp_filter"] {
             assert!(message.contains(part), "{message}");
         }
+        let called = Input { srt: Some(Role::Caller), address: ([10, 0, 0, 1], 9000).into(), ..input.clone() };
+        let message = complaint(&called).to_string();
+        assert!(message.contains("10.0.0.1:9000") && !message.contains("querier"), "{message}");
         let bound = Input { address: ([0, 0, 0, 0], 6000).into(), ..input };
         let message = complaint(&bound).to_string();
         assert!(message.contains("6000") && message.contains("firewall") && !message.contains("querier"), "{message}");

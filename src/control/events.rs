@@ -99,9 +99,16 @@ fn amount(criterion: Criterion, value: u64) -> String {
     match criterion.measure() {
         Measure::Lasting | Measure::Below => format!("for {value} ms"),
         Measure::Counted => format!("{value} times in its window"),
+        Measure::Slower => format!("{value} ms"),
+        Measure::Share => format!("{} in its window", share_text(value)),
         // The limit that was passed is the user's choice, and the event does not say which it was.
         Measure::Both => format!("({value})"),
     }
+}
+
+/// A share of so many millionths.
+fn share_text(millionths: u64) -> String {
+    format!("{}.{:04} %", millionths / 10_000, millionths % 10_000)
 }
 
 /// What a switch to an input would cost.

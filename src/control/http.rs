@@ -87,7 +87,7 @@ type Name = Result<Path<String>, PathRejection>;
 async fn channel(State(rack): State<Arc<Rack>>, name: Name) -> Response {
     let Ok(Path(name)) = name else { return bad_name() };
     match rack.channel(&name) {
-        Some(channel) => Json(ChannelView::of(channel, &rack.snapshot(channel.shard))).into_response(),
+        Some(channel) => Json(ChannelView::of(&rack, channel, &rack.snapshot(channel.shard))).into_response(),
         None => refuse(Refusal::no_such_channel(&rack, &name)),
     }
 }

@@ -15,11 +15,12 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::engine::{ChannelSnapshot, InputSnapshot, InputState};
 use crate::health::Criterion;
 use crate::measure::clock;
-use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
+use crate::plane::{End, OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::switch::remux;
 use crate::tr101290::Indicator;
 
 use super::rack::{Channel, Input, Rack};
+use super::srt::families::{SrtRow, srt_families};
 use super::view::send_errors;
 
 /// The content type of [`text`](openmetrics).
@@ -39,7 +40,7 @@ pub fn openmetrics(rack: &Rack) -> Result<String, fmt::Error> {
 }
 
 /// The labels of a row.
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Everything at one moment.
 #[derive(Debug)]
@@ -108,6 +109,41 @@ impl Scrape {
     }
 }
 
+impl Scrape {
+    fn srt_inputs(&self) -> Vec<SrtRow<'_>> {
+        let row = |channel: &Channel, input: &Input| {
+            let (_, snapshot) = self.shards.get(channel.shard)?;
+            Some(SrtRow {
+                labels: vec![("channel", channel.name.clone()), ("input", input.name.clone())],
+                end: End::Input(input.id),
+                status: snapshot.srt_inputs.get(input.id.index())?.as_ref()?,
+                origin: snapshot.realtime_offset_ns,
+            })
+        };
+        let channels = self.channels.iter();
+        channels.flat_map(|channel| channel.inputs.iter().filter_map(move |input| row(channel, input))).collect()
+    }
+
+    fn srt_outputs(&self) -> Vec<SrtRow<'_>> {
+        let row = |channel: &Channel, index: usize, label: &str| {
+            let (_, snapshot) = self.shards.get(channel.shard)?;
+            Some(SrtRow {
+                labels: vec![("channel", channel.name.clone()), ("output", label.to_owned())],
+                end: End::Output { channel: channel.id, index },
+                status: snapshot.srt_outputs.get(channel.id.index())?.get(index)?.as_ref()?,
+                origin: snapshot.realtime_offset_ns,
+            })
+        };
+        let channels = self.channels.iter();
+        channels
+            .flat_map(|channel| {
+                let outputs = channel.outputs.iter().enumerate();
+                outputs.filter_map(move |(index, output)| row(channel, index, &output.label))
+            })
+            .collect()
+    }
+}
+
 /// `labels` and one more.
 fn and(labels: &Labels, name: &'static str, value: &str) -> Labels {
     let mut labels = labels.clone();
@@ -116,10 +152,10 @@ fn and(labels: &Labels, name: &'static str, value: &str) -> Labels {
 }
 
 /// Writes families one after the other.
-struct Families<'a>(DescriptorEncoder<'a>);
+pub(super) struct Families<'a>(DescriptorEncoder<'a>);
 
 impl Families<'_> {
-    fn counter(
+    pub(super) fn counter(
         &mut self,
         name: &str,
         help: &str,
@@ -133,7 +169,7 @@ impl Families<'_> {
         Ok(())
     }
 
-    fn gauge(
+    pub(super) fn gauge(
         &mut self,
         name: &str,
         help: &str,
@@ -177,6 +213,7 @@ impl Collector for Scrape {
         input_families(&mut families, &self.inputs())?;
         channel_families(&mut families, &self.channels())?;
         output_families(&mut families, &self.outputs())?;
+        srt_families(&mut families, &self.srt_inputs(), &self.srt_outputs())?;
         self.shard_families(&mut families)
     }
 }
@@ -472,7 +509,7 @@ impl Scrape {
             ("shard_commands", "Commands done", |it| it.commands_done),
             ("shard_commands_refused", "Commands that could not be done", |it| it.commands_refused),
             ("shard_events_lost", "Events that nobody was told because a queue was full", |it| {
-                it.events_lost.saturating_add(it.engine.events_lost)
+                it.events_lost.saturating_add(it.engine.events_lost).saturating_add(it.srt_events_lost())
             }),
         ];
         for (name, help, value) in counters {
@@ -493,12 +530,12 @@ impl Scrape {
     }
 }
 
-fn flag(on: bool) -> f64 {
+pub(super) fn flag(on: bool) -> f64 {
     f64::from(u8::from(on))
 }
 
 /// A count as a gauge has it; above 2^53 the last bits are lost, which no rate or size comes near.
 #[allow(clippy::cast_precision_loss)]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }

@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod notify;
 pub mod rack;
 pub mod shards;
+pub mod srt;
 pub mod supervisor;
 pub mod take;
 pub mod view;

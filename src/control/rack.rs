@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
 
-use crate::config::{Interface, NodePlan, OutputPlan, Plan};
+use crate::config::{Interface, NodePlan, OutputPlan, Plan, Role};
 use crate::engine::Command;
-use crate::plane::{self, Full, PlaneSnapshot};
+use crate::plane::{self, End, Full, PlaneSnapshot};
 use crate::units::{ChannelId, InputId};
 
 use super::shards::Share;
+use super::srt::Known;
 
 /// What control does to a shard: it gives commands, and reads the newest snapshot. Neither waits.
 pub trait Crossings: Send {
@@ -29,6 +30,7 @@ pub struct Rack {
     node: NodePlan,
     channels: Vec<Channel>,
     shards: Vec<Shard>,
+    known: Known,
 }
 
 /// One shard.
@@ -83,6 +85,8 @@ pub struct Input {
     pub id: InputId,
     /// The receive buffer that was asked for, in bytes.
     pub receive_buffer: usize,
+    /// Who calls, if it comes by SRT.
+    pub srt: Option<Role>,
 }
 
 impl Channel {
@@ -135,7 +139,8 @@ impl Rack {
                     domain: input.domain.clone(),
                     interface: interface(input.interface.as_ref()),
                     id,
-                    receive_buffer: input.receive_buffer,
+                    receive_buffer: input.srt.as_ref().map_or(input.receive_buffer, |srt| srt.buffer),
+                    srt: input.srt.as_ref().map(|srt| srt.role),
                 });
                 let channel = Channel {
                     name: of.name.clone(),
@@ -155,6 +160,27 @@ impl Rack {
                 .into_iter()
                 .map(|(share, crossings)| Shard { name: share.setup.name, crossings: Mutex::new(crossings) })
                 .collect(),
+            known: Known::default(),
+        }
+    }
+
+    /// The stream ids of those who are connected by SRT.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The names of an input or output of a shard: its channel, and its name or its label.
+    pub fn end(&self, shard: usize, end: End) -> Option<(&str, Option<&str>, Option<&str>)> {
+        match end {
+            End::Input(id) => {
+                let channels = self.channels.iter().filter(|channel| channel.shard == shard);
+                let mut found = channels.filter_map(|channel| Some((channel, channel.input(id)?)));
+                found.next().map(|(channel, input)| (channel.name.as_str(), Some(input.name.as_str()), None))
+            }
+            End::Output { channel, index } => {
+                let channel = self.channel_at(shard, channel)?;
+                Some((&channel.name, None, channel.outputs.get(index).map(|output| output.label.as_str())))
+            }
         }
     }
 

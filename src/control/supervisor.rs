@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::config::Plan;
 use crate::engine::Event;
 use crate::plane::{
-    self, Change, Full, Interfaces, OpenError, PlaneSnapshot, Retired, Shard, ShardHandle, Stopped, Watch,
+    self, Change, Full, Interfaces, OpenError, PlaneSnapshot, Retired, Shard, ShardHandle, SrtEvent, Stopped, Watch,
 };
 use crate::replay::journal::{Names, TimeBase};
 
@@ -26,6 +26,7 @@ use super::listen::{self, Limits};
 use super::notify::Pulse;
 use super::rack::{Crossings, Rack};
 use super::shards::{Share, allowed_cpus, spread};
+use super::srt::{self, Told};
 use super::{events, http, notify};
 
 /// Threads of control.
@@ -87,6 +88,7 @@ struct Feed {
     names: Names,
     thread: Option<JoinHandle<Stopped>>,
     events: Receiver<Event>,
+    srt_events: Receiver<SrtEvent>,
     retired: Receiver<Retired>,
     watches: Vec<Watch>,
     /// Commands that the shard had no room for.
@@ -115,7 +117,11 @@ async fn live(plan: &Plan) -> Result<(), RunError> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let (rack, feeds) = start(open(plan)?, plan)?;
+    let opened = open(plan)?;
+    for line in srt::backends(plan) {
+        tracing::info!("{line}");
+    }
+    let (rack, feeds) = start(opened, plan)?;
     let rack = Arc::new(rack);
     let (stop, stopped) = watch::channel(false);
     if let Some(listener) = listener {
@@ -169,6 +175,7 @@ fn start(opened: Vec<Opened>, plan: &Plan) -> Result<(Rack, Vec<Feed>), RunError
             names,
             thread: Some(thread),
             events: handle.events.clone(),
+            srt_events: handle.srt_events.clone(),
             retired: handle.retired.clone(),
             watches: std::mem::take(&mut handle.watch),
             waiting: Vec::new(),
@@ -218,6 +225,7 @@ struct Supervisor {
     rack: Arc<Rack>,
     feeds: Vec<Feed>,
     complaints: Complaints,
+    told: Told,
     pulse: Pulse,
     status: String,
     start: Instant,
@@ -227,8 +235,8 @@ impl Supervisor {
     #[allow(clippy::disallowed_methods)] // The uptime: nothing is decided by it but what is said when.
     fn new(rack: Arc<Rack>, feeds: Vec<Feed>) -> Self {
         let status = notify::summary(&rack, &rack.snapshots());
-        let (complaints, pulse) = (Complaints::default(), Pulse::default());
-        Self { rack, feeds, complaints, pulse, status, start: Instant::now() }
+        let (complaints, told, pulse) = (Complaints::default(), Told::default(), Pulse::default());
+        Self { rack, feeds, complaints, told, pulse, status, start: Instant::now() }
     }
 
     /// Looks after everything until a signal comes or a shard is gone.
@@ -260,12 +268,16 @@ impl Supervisor {
             while let Ok(part) = feed.retired.try_recv() {
                 drop(part);
             }
-            if feed.events.is_empty() {
+            if feed.events.is_empty() && feed.srt_events.is_empty() {
                 continue;
             }
             let origin = self.rack.look(shard, |snapshot| snapshot.realtime_offset_ns).unwrap_or_default();
             for event in feed.events.try_iter().take(most) {
                 events::log(&feed.names, TimeBase::Unix { origin }, &event);
+            }
+            for event in feed.srt_events.try_iter().take(most) {
+                self.rack.known().learn(shard, &event);
+                self.told.log(&self.rack, shard, origin, self.start.elapsed(), &event);
             }
         }
     }
@@ -276,6 +288,9 @@ impl Supervisor {
         let snapshots = self.rack.snapshots();
         for complaint in self.complaints.find(&self.rack, &snapshots, self.start.elapsed()) {
             tracing::warn!("{complaint}");
+        }
+        for line in self.told.catch_up(&self.rack, self.start.elapsed()) {
+            tracing::warn!("{line}");
         }
         let status = notify::summary(&self.rack, &snapshots);
         if status != self.status {

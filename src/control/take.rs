@@ -129,7 +129,7 @@ pub async fn take(rack: &Rack, channel: &str, input: &str) -> Result<ChannelView
     };
     let _ = timeout(PATIENCE, seen).await;
     let after = rack.snapshot(channel.shard);
-    let state = ChannelView::of(channel, &after);
+    let state = ChannelView::of(rack, channel, &after);
     let seen = Sight::of(&after, channel.id, input.id);
     if seen.active || seen.taken {
         Ok(state)

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::engine::{ChannelSnapshot, InputSnapshot};
 use crate::health::Criterion;
-use crate::plane::{OutputFigures, PlaneSnapshot, SocketFigures};
+use crate::plane::{End, OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::replay::journal::rfc3339;
 use crate::replay::kinship::{ForecastView, KinshipView};
 use crate::switch::policy::LossAction;
@@ -19,6 +19,7 @@ use crate::units::{InputId, Instant};
 
 use super::figures::FiguresView;
 use super::rack::{Channel, Input, Output, Rack};
+use super::srt::SrtView;
 
 /// Everything that runs.
 #[derive(Clone, Debug, Serialize)]
@@ -119,6 +120,8 @@ pub struct InputView {
     pub merge: Option<align::Counts>,
     /// Its socket.
     pub socket: SocketView,
+    /// Its connection, if it comes by SRT; null otherwise.
+    pub srt: Option<SrtView>,
 }
 
 /// An input's RTP.
@@ -169,7 +172,8 @@ pub struct OutputView {
     pub url: String,
     /// The interface that it is sent from, where the configuration gives one.
     pub interface: Option<String>,
-    /// Whether there is a socket to send by: not while its interface or address is not there.
+    /// Whether there is a socket to send by: not while its interface or address is not there. By SRT, whether anybody is
+    /// connected.
     pub open: bool,
     /// Datagrams sent.
     pub datagrams: u64,
@@ -177,23 +181,24 @@ pub struct OutputView {
     pub bytes: u64,
     /// Datagrams that could not be sent, by what the kernel said.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Its connections, if it goes by SRT; null otherwise.
+    pub srt: Option<SrtView>,
 }
 
 impl RackView {
     /// Everything, from the newest snapshots.
     pub fn of(rack: &Rack) -> Self {
         let snapshots = rack.snapshots();
-        let channels = rack
-            .channels()
-            .iter()
-            .filter_map(|channel| snapshots.get(channel.shard).map(|snapshot| ChannelView::of(channel, snapshot)));
+        let channels = rack.channels().iter().filter_map(|channel| {
+            snapshots.get(channel.shard).map(|snapshot| ChannelView::of(rack, channel, snapshot))
+        });
         Self { node: rack.node().name.clone(), domain: rack.node().domain.clone(), channels: channels.collect() }
     }
 }
 
 impl ChannelView {
     /// A channel, from a snapshot of its shard.
-    pub fn of(channel: &Channel, snapshot: &PlaneSnapshot) -> Self {
+    pub fn of(rack: &Rack, channel: &Channel, snapshot: &PlaneSnapshot) -> Self {
         let state = snapshot.engine.channels.get(channel.id.index()).copied().unwrap_or_default();
         let ChannelSnapshot {
             active,
@@ -223,19 +228,25 @@ impl ChannelView {
             unsynchronised,
             last_packet: last_packet.map(|at| time(snapshot, at)),
             rewriting,
-            inputs: channel.inputs.iter().map(|input| InputView::of(input, snapshot)).collect(),
+            inputs: channel.inputs.iter().map(|input| InputView::of(rack, channel.shard, input, snapshot)).collect(),
             outputs: channel
                 .outputs
                 .iter()
                 .zip(sockets)
-                .map(|(output, socket)| OutputView::of(output, socket))
+                .enumerate()
+                .map(|(index, (output, socket))| {
+                    let end = End::Output { channel: channel.id, index };
+                    let status = snapshot.srt_outputs.get(channel.id.index()).and_then(|of| of.get(index)?.as_ref());
+                    let srt = status.map(|status| SrtView::of(rack, channel.shard, end, status, snapshot));
+                    OutputView::of(output, socket, srt)
+                })
                 .collect(),
         }
     }
 }
 
 impl InputView {
-    fn of(input: &Input, snapshot: &PlaneSnapshot) -> Self {
+    fn of(rack: &Rack, shard: usize, input: &Input, snapshot: &PlaneSnapshot) -> Self {
         let state = snapshot.engine.inputs.get(input.id.index()).copied().unwrap_or_default();
         let socket = snapshot.inputs.get(input.id.index()).copied().unwrap_or_default();
         let InputSnapshot { state: name, priority, enabled, raised, since, last_arrival, transport, .. } = state;
@@ -281,6 +292,11 @@ impl InputView {
             indicators: Indicator::ALL.into_iter().map(indicator).collect(),
             figures: FiguresView::of(&state.figures, snapshot),
             socket: SocketView::of(socket),
+            srt: snapshot
+                .srt_inputs
+                .get(input.id.index())
+                .and_then(Option::as_ref)
+                .map(|status| SrtView::of(rack, shard, End::Input(input.id), status, snapshot)),
         }
     }
 }
@@ -293,7 +309,7 @@ impl SocketView {
 }
 
 impl OutputView {
-    fn of(output: &Output, figures: &OutputFigures) -> Self {
+    fn of(output: &Output, figures: &OutputFigures, srt: Option<SrtView>) -> Self {
         let OutputFigures { open, datagrams, bytes, .. } = *figures;
         Self {
             url: output.url.clone(),
@@ -302,6 +318,7 @@ impl OutputView {
             datagrams,
             bytes,
             errors: send_errors(figures).into_iter().collect(),
+            srt,
         }
     }
 }

@@ -21,8 +21,6 @@ use crate::plane::{OpenError, Sender};
 use crate::synth::{Feed, Packet, Settings};
 use crate::units::{Span, Ticks27M};
 
-/// How far the backup is behind the main.
-pub(super) const SKEW: Span = Span::from_millis(40);
 /// Later than this the sender was held up.
 const LATE: Duration = Duration::from_millis(20);
 const RTP_HEADER: usize = 12;
@@ -66,6 +64,8 @@ pub(super) struct Feeder {
     feed: Feed,
     main: Sender,
     backup: Sender,
+    /// How far the backup is behind the main.
+    skew: Span,
     sources: Queue<Source>,
     shared: Arc<Shared>,
     dice: Dice,
@@ -86,7 +86,8 @@ impl Feeder {
         Ok(Self {
             feed: Feed::new(settings),
             main: Sender::open(&Stage::sender(stage.main))?,
-            backup: Sender::open(&Stage::sender(stage.backup))?,
+            backup: Sender::open(&Stage::sender(stage.backup_feed()))?,
+            skew: stage.skew(),
             sources,
             shared,
             dice: Dice::new(),
@@ -129,7 +130,7 @@ impl Feeder {
                 }
                 continue;
             }
-            self.waiting.push_back((due + nanoseconds(SKEW), payload));
+            self.waiting.push_back((due + nanoseconds(self.skew), payload));
             self.send_main(payload);
             (due, payload) = self.make();
         }

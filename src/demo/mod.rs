@@ -13,6 +13,7 @@ mod fault;
 mod feed;
 mod judge;
 mod ledger;
+mod path;
 mod screen;
 mod show;
 mod stage;
@@ -32,12 +33,13 @@ use crate::control::shards::spread;
 use crate::engine::{Event, What};
 use crate::health::CriterionSet;
 use crate::plane::{OpenError, Receiver, Shard, ShardHandle, Stopped};
-use crate::units::{BitRate, Instant, Span};
+use crate::units::{BitRate, ChannelId, Instant, Span};
 
 use fault::Cycle;
 use feed::{Feeder, Shared};
 use judge::{Judge, Source};
 use ledger::Ledger;
+use path::LossyPath;
 use screen::{Cost, InputView, Row, View};
 use show::{Audience, Show};
 use stage::{BIT_RATE, Stage};
@@ -46,7 +48,7 @@ pub use fault::Tally;
 pub use judge::Findings;
 pub use ledger::Totals;
 pub use screen::{LINES, WIDTH};
-pub use summary::Summary;
+pub use summary::{SrtSummary, Summary};
 
 /// How often everything is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -66,6 +68,8 @@ pub struct Options {
     pub terminal: Option<usize>,
     /// Whether there are to be colours.
     pub colours: bool,
+    /// Whether the backup comes by SRT, over a path that loses.
+    pub srt: bool,
 }
 
 /// Why there can be no demonstration.
@@ -107,8 +111,13 @@ pub enum DemoError {
 ///
 /// # Errors
 /// When the system has no free port.
-pub fn configuration() -> Result<String, DemoError> {
-    Stage::find().map(|stage| stage.configuration()).map_err(|error| DemoError::System { what: "a free port", error })
+pub fn configuration(srt: bool) -> Result<String, DemoError> {
+    find(srt).map(|stage| stage.configuration())
+}
+
+fn find(srt: bool) -> Result<Stage, DemoError> {
+    let found = if srt { Stage::find_with_srt() } else { Stage::find() };
+    found.map_err(|error| DemoError::System { what: "a free port", error })
 }
 
 /// Plays until its time is over or `stop` says so, and shows to `out` what happens.
@@ -116,7 +125,7 @@ pub fn configuration() -> Result<String, DemoError> {
 /// # Errors
 /// When something that it needs is not to be had.
 pub fn run(options: &Options, stop: &dyn Fn() -> bool, out: &mut dyn Write) -> Result<Summary, DemoError> {
-    let stage = Stage::find().map_err(|error| DemoError::System { what: "a free port", error })?;
+    let stage = find(options.srt)?;
     let mut play = Play::begin(stage, options)?;
     let result = play.act(options, stop, out);
     let interrupted = play.cycle.is_waiting();
@@ -133,6 +142,7 @@ struct Play {
     handle: ShardHandle,
     shard: Option<JoinHandle<Stopped>>,
     others: Vec<JoinHandle<()>>,
+    path: Option<LossyPath>,
     cycle: Cycle,
     ledger: Ledger,
     /// The engine's time at the start, and what the clock showed then.
@@ -164,6 +174,8 @@ impl Play {
         let (shard, mut handle) = Shard::open(&share.setup)?;
         let (origin, clock) = (handle.snapshot().engine.at, std::time::Instant::now());
         let receiver = Receiver::open(&stage.receiver())?;
+        let path = stage.srt.map(|way| LossyPath::open(way.path, stage.backup)).transpose();
+        let path = path.map_err(|error| DemoError::System { what: "sockets and threads of the lossy path", error })?;
         let shared = Arc::new(Shared::default());
         let (sources, made) = crossbeam_channel::unbounded();
         let feeder = Feeder::open(&stage, sources, Arc::clone(&shared))?;
@@ -180,6 +192,7 @@ impl Play {
             handle,
             shard: None,
             others: Vec::new(),
+            path,
             cycle: Cycle::new(options.lasts.map(|lasts| origin + lasts)),
             ledger: Ledger::default(),
             origin,
@@ -265,6 +278,9 @@ impl Play {
     fn listen(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(event) = self.handle.events.try_recv() {
+            if event.channel != ChannelId(0) {
+                continue;
+            }
             lines.extend(self.heard(&event));
         }
         let cuts = self.judge.judge.lock().take_cuts();
@@ -357,7 +373,12 @@ impl Play {
         let now = self.now();
         self.listen();
         self.ledger.settle(Instant::NEVER);
+        let counted = self.by_srt();
+        let srt = self.path.as_ref().map(|path| SrtSummary { lost: path.lost(), ..counted });
         Summary {
+            delay: self.stage.delay(),
+            skew: self.stage.skew(),
+            srt,
             elapsed: now.since(self.origin),
             tally: self.cycle.tally(),
             interrupted,
@@ -367,6 +388,18 @@ impl Play {
             missed: self.judge.missed.load(Ordering::Relaxed),
             overflown: self.overflown,
         }
+    }
+
+    /// What the receiver of the backup counted; nothing where nobody was connected at the end.
+    fn by_srt(&mut self) -> SrtSummary {
+        let snapshot = self.handle.snapshot();
+        let status = snapshot.srt_inputs.iter().flatten().next();
+        let figures = status.and_then(|status| status.connections.iter().flatten().next());
+        figures.map_or_else(SrtSummary::default, |figures| SrtSummary {
+            lost: 0,
+            retransmitted: figures.retransmitted,
+            unrecovered: figures.dropped,
+        })
     }
 
     fn bit_rate(&self) -> BitRate {

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+use super::path::LOSS;
 use super::screen::{self, Palette, View};
 use super::stage::Stage;
 use super::{DemoError, Options};
@@ -47,10 +48,15 @@ impl<'a> Show<'a> {
         if self.terminal.is_some() {
             return Ok(Audience::There);
         }
-        let Stage { main, backup, output } = stage;
+        let Stage { main, backup, output, srt } = stage;
+        let backup = if srt.is_some() {
+            format!("srt://{backup}, over a path that loses {} % each way", LOSS / 10)
+        } else {
+            format!("udp://{backup}")
+        };
         self.write(&format!(
             "changeover demo: one programme twice, the main rtp://{main}\n\
-             and the backup udp://{backup}; the output is rtp://{output}\n\
+             and the backup {backup}; the output is rtp://{output}\n\
              watch it: {}\n\n  {}\n",
             stage.viewer(),
             screen::heading()

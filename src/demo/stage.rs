@@ -8,7 +8,13 @@ use crate::config::{InputPlan, Interface, OutputPlan};
 use crate::units::Span;
 
 /// How long every packet waits in the delay line.
-pub(super) const DELAY: Span = Span::from_millis(100);
+const DELAY: Span = Span::from_millis(100);
+/// The same where the backup comes by SRT, which takes its latency and the way of the network.
+const SRT_DELAY: Span = Span::from_millis(250);
+/// How long SRT has to send again what was lost: six round trips.
+pub(super) const LATENCY: Span = Span::from_millis(120);
+/// How far the backup is behind the main.
+const SKEW: Span = Span::from_millis(40);
 /// What takes longest to be seen as a fault.
 pub(super) const DETECTION: Span = Span::from_millis(150);
 /// Bits a second of the feeds.
@@ -24,6 +30,17 @@ pub(super) struct Stage {
     pub(super) backup: SocketAddr,
     /// Of the output, which is RTP.
     pub(super) output: SocketAddr,
+    /// Where the backup takes another way.
+    pub(super) srt: Option<Way>,
+}
+
+/// The way of a backup that comes by SRT; the backup's own address is where it is listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Where the feed is handed to the channel that sends it by SRT.
+    pub(super) feed: SocketAddr,
+    /// Where that one calls: the path that loses.
+    pub(super) path: SocketAddr,
 }
 
 impl Stage {
@@ -33,6 +50,32 @@ impl Stage {
     /// When the system has no port.
     pub(super) fn find() -> io::Result<Self> {
         Ok(Self::of(std::process::id(), [even_port()?, even_port()?, even_port()?]))
+    }
+
+    /// The same with a backup that comes by SRT.
+    ///
+    /// # Errors
+    /// When the system has no port.
+    pub(super) fn find_with_srt() -> io::Result<Self> {
+        let at = |port| SocketAddr::new(LOOPBACK, port);
+        let way = Way { feed: at(even_port()?), path: at(even_port()?) };
+        let stage = Self::find()?;
+        Ok(Self { backup: at(stage.backup.port()), srt: Some(way), ..stage })
+    }
+
+    /// How long every packet waits in the delay line.
+    pub(super) fn delay(&self) -> Span {
+        if self.srt.is_some() { SRT_DELAY } else { DELAY }
+    }
+
+    /// How far the sender of the feeds has the backup behind the main; SRT is late enough by itself.
+    pub(super) fn skew(&self) -> Span {
+        if self.srt.is_some() { Span::ZERO } else { SKEW }
+    }
+
+    /// Where the feed of the backup is sent to.
+    pub(super) fn backup_feed(&self) -> SocketAddr {
+        self.srt.map_or(self.backup, |way| way.feed)
     }
 
     /// The groups of a process, with these ports. Processes of one machine have other groups, as far as there are
@@ -46,13 +89,26 @@ impl Stage {
             SocketAddr::from((group, port))
         };
         let [main, backup, output] = ports;
-        Self { main: group(0, main), backup: group(1, backup), output: group(2, output) }
+        Self { main: group(0, main), backup: group(1, backup), output: group(2, output), srt: None }
     }
 
     /// The configuration of the channel.
     pub(super) fn configuration(&self) -> String {
-        let Self { main, backup, output } = self;
-        let (delay, detection) = (DELAY, DETECTION);
+        let Self { main, backup, output, srt } = self;
+        let (delay, detection) = (self.delay(), DETECTION);
+        let (backup, remote) = match srt {
+            None => (
+                format!("{{name: backup, url: \"udp://{backup}\", interface: 127.0.0.1, priority: 50}}"),
+                String::new(),
+            ),
+            Some(way) => (
+                format!(
+                    "{{name: backup, url: \"srt://{backup}?mode=listener&latency={LATENCY}\", priority: 50, \
+                     max_bit_rate: 15Mb/s}}"
+                ),
+                remote(way),
+            ),
+        };
         format!(
             "\
 # The channel of `changeover demo`: strict, and in a hurry to see a fault and to return.
@@ -62,7 +118,7 @@ channels:
   - name: demo
     inputs:
       - {{name: main, url: \"rtp://{main}\", interface: 127.0.0.1, priority: 100}}
-      - {{name: backup, url: \"udp://{backup}\", interface: 127.0.0.1, priority: 50}}
+      - {backup}
     switch:
       failback: {{mode: auto, after: 1s}}
       dwell: 500ms
@@ -87,7 +143,7 @@ channels:
       audio_pid_absent: {{clear: {{for: 500ms}}}}
     outputs:
       - {{url: \"rtp://{output}\", interface: 127.0.0.1, ttl: 1}}
-"
+{remote}"
         )
     }
 
@@ -117,6 +173,21 @@ channels:
     }
 }
 
+/// The channel at the other end of the way: it passes the feed on as it comes, by SRT.
+fn remote(way: &Way) -> String {
+    let Way { feed, path } = way;
+    format!(
+        "  - name: remote
+    inputs:
+      - {{name: encoder, url: \"udp://{feed}\", max_bit_rate: 15Mb/s}}
+    switch: {{mode: cut, pace: arrival, delay: 0ms, hole: silent}}
+    health: lenient
+    outputs:
+      - {{url: \"srt://{path}?mode=caller&latency={LATENCY}\"}}
+"
+    )
+}
+
 /// A port that nobody has, even as RTP wants it (RFC 3550 11), with the odd one above it free for its RTCP.
 fn even_port() -> io::Result<u16> {
     for _ in 0..100 {
@@ -143,7 +214,7 @@ mod tests {
         let [channel] = &plan.channels[..] else { panic!("one channel") };
         assert_eq!(channel.inputs.iter().map(|input| input.address).collect::<Vec<_>>(), [stage.main, stage.backup]);
         assert_eq!(channel.outputs[0].address, stage.output);
-        assert_eq!(channel.setup.delay, DELAY);
+        assert_eq!(channel.setup.delay, stage.delay());
         for input in &channel.setup.inputs {
             for criterion in [Criterion::InputLoss, Criterion::PidError] {
                 let limit = input.limits.limit(criterion).unwrap();
@@ -153,6 +224,18 @@ mod tests {
             let limit = input.limits.limit(Criterion::ContinuityCountError).unwrap();
             assert_eq!(limit.raise, Raise::Counted { above: 0, within: Span::from_millis(500) });
         }
+    }
+
+    #[test]
+    fn by_srt_there_is_a_channel_that_sends_and_one_that_listens() {
+        let stage = Stage::find_with_srt().unwrap();
+        let (plan, warnings) = Plan::parse(&stage.configuration()).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let [demo, remote] = &plan.channels[..] else { panic!("two channels") };
+        assert!(demo.inputs[1].srt.is_some() && demo.inputs[1].address == stage.backup);
+        assert!(remote.outputs[0].srt.is_some() && remote.outputs[0].address == stage.srt.unwrap().path);
+        assert_eq!(remote.inputs[0].address, stage.backup_feed());
+        assert!(demo.setup.delay > LATENCY);
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::fault::Tally;
-use super::feed::SKEW;
 use super::judge::Findings;
 use super::ledger::Totals;
 use super::screen::{self, grouped};
-use super::stage::{DELAY, DETECTION};
+use super::stage::DETECTION;
 use crate::units::Span;
 
 /// What a demonstration came to.
@@ -30,12 +29,29 @@ pub struct Summary {
     pub missed: u64,
     /// Datagrams of the feeds that the switcher's sockets had no room for.
     pub overflown: u64,
+    /// How long every packet waited in the delay line.
+    pub delay: Span,
+    /// How far the sender had the backup behind the main.
+    pub skew: Span,
+    /// What there is to say of the way by SRT, where the backup came by it.
+    pub srt: Option<SrtSummary>,
+}
+
+/// What became of the backup on its way by SRT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SrtSummary {
+    /// Datagrams that the way lost, both directions together.
+    pub lost: u64,
+    /// Packets that came again.
+    pub retransmitted: u64,
+    /// Packets that never came.
+    pub unrecovered: u64,
 }
 
 impl Summary {
     /// The longest gap that the output may have: what the faults explain, and what the sender was itself silent.
     pub fn gap_allowed(&self) -> Span {
-        Span::from_nanos(DELAY.nanos() + DETECTION.nanos() + self.sender_gap.nanos())
+        Span::from_nanos(self.delay.nanos() + DETECTION.nanos() + self.sender_gap.nanos())
     }
 
     /// Everything that is not as it should be, none where the output stayed clean.
@@ -122,10 +138,22 @@ impl fmt::Display for Summary {
             grouped(self.totals.lost),
             grouped(self.totals.repeated)
         )?;
-        if self.totals.switches > 0 {
+        if let Some(srt) = &self.srt {
+            let [lost, again, never] = [srt.lost, srt.retransmitted, srt.unrecovered].map(grouped);
+            writeln!(f, "{:<26}{lost} datagrams lost, {again} sent again, {never} never recovered", "way by SRT")?;
+        }
+        if self.totals.switches > 0 && self.srt.is_some() {
             writeln!(
                 f,
-                "\nThe backup runs {SKEW} behind the main, in another packing, and has the same\n\
+                "\nThe backup comes by SRT over a path that loses datagrams, and has the same packets\n\
+                 as the main: so the two are merged, and a switch of the kind `identical` goes on\n\
+                 with exactly the next packet. What one feed loses is taken from the other."
+            )?;
+        } else if self.totals.switches > 0 {
+            let skew = self.skew;
+            writeln!(
+                f,
+                "\nThe backup runs {skew} behind the main, in another packing, and has the same\n\
                  packets: so the two are merged, and a switch of the kind `identical` goes on\n\
                  with exactly the next packet. What one feed loses is taken from the other."
             )?;
@@ -160,6 +188,8 @@ mod tests {
                 ..Findings::default()
             },
             sender_gap: Span::from_millis(4),
+            delay: Span::from_millis(100),
+            skew: Span::from_millis(40),
             ..Summary::default()
         }
     }

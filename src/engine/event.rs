@@ -34,7 +34,7 @@ pub enum What {
         input: InputId,
         /// Which one.
         criterion: Criterion,
-        /// Milliseconds for an absence, events in the window for a count.
+        /// Milliseconds for an absence or a round trip, events in the window for a count, millionths for a share.
         value: u64,
     },
     /// A criterion has been well for its time.

@@ -34,6 +34,7 @@ pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot
 
 use std::collections::VecDeque;
 
+use crate::health::LinkFigures;
 use crate::measure::arrivals;
 use crate::tr101290::Analyser;
 use crate::transport::WINDOW;
@@ -149,6 +150,16 @@ impl Engine {
         let channel = &mut self.channels[self.channel_of[i]];
         path.receive(frames, slot, len, at, &mut self.slots, channel);
         self.after(i, frames, at);
+    }
+
+    /// How the connection stands at `at` by which `input` comes, where it comes by one. To be told again and again, and at
+    /// once when it begins or ends: what follows is done by [`Engine::advance`].
+    pub fn link(&mut self, input: InputId, figures: &LinkFigures, at: Instant) {
+        let at = at.max(self.now);
+        let i = input.index();
+        let Some(path) = self.paths.get_mut(i) else { return };
+        path.link(at, figures);
+        self.refresh_input(i);
     }
 
     /// What follows once the input at `i` did something.

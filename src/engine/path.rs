@@ -6,7 +6,7 @@ use super::packets::{Packets, packet_at};
 use super::setup::InputSetup;
 use super::slots::{Frames, Slot, Slots};
 use super::snapshot::{InputFigures, InputSnapshot};
-use crate::health::{Change, Criterion, Evidence, Judge, Limits, Raise};
+use crate::health::{Change, Criterion, Evidence, Judge, Limits, LinkFigures, LinkWatch, Raise};
 use crate::measure::{Arrivals, Rates, arrivals};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator, Place};
@@ -21,7 +21,9 @@ const PACKET_BYTES: u32 = PACKET_SIZE as u32;
 fn wanted_rate(limits: &Limits) -> BitRate {
     match limits.limit(Criterion::BitRateBelow).map(|limit| limit.raise) {
         Some(Raise::Below { rate, .. }) => rate,
-        Some(Raise::Lasting(_) | Raise::Counted { .. }) | None => BitRate(0),
+        Some(Raise::Lasting(_) | Raise::Counted { .. } | Raise::Slower { .. } | Raise::Share { .. }) | None => {
+            BitRate(0)
+        }
     }
 }
 
@@ -44,6 +46,8 @@ pub(super) struct Path {
     rtp: bool,
     pub(super) analyser: Analyser,
     pub(super) judge: Judge,
+    /// The connection that it comes by, as far as it is told of one.
+    link: Box<LinkWatch>,
     meter: Meter,
     /// When the last packets came; before the first, when the engine began to wait for them.
     last_arrival: Instant,
@@ -77,6 +81,7 @@ impl Path {
             rtp: false,
             analyser: Analyser::new(&setup.analyser),
             judge: Judge::new(&setup.limits, now),
+            link: Box::new(LinkWatch::new(&setup.limits)),
             meter: Meter::new(wanted_rate(&setup.limits)),
             last_arrival: now,
             started: false,
@@ -247,8 +252,16 @@ impl Path {
                 analyser: &self.analyser,
                 last_arrival: self.last_arrival,
                 last_fast: self.meter.last_fast(),
+                link: Some(&self.link),
             };
             self.judge.advance(now, evidence);
+        }
+    }
+
+    /// How the connection stands that it comes by.
+    pub(super) fn link(&mut self, at: Instant, figures: &LinkFigures) {
+        if self.link.update(at, figures) {
+            self.judge.look_at_link(at);
         }
     }
 

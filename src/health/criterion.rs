@@ -60,6 +60,12 @@ pub enum Criterion {
     CaptionsAbsent,
     /// Less than a bit rate, measured over about the last second.
     BitRateBelow,
+    /// No connection, of an input that comes by SRT.
+    SrtDisconnected,
+    /// A round trip that is too long, of an input that comes by SRT.
+    SrtRttAbove,
+    /// Packets that SRT gave up: sending them again did not bring them in time.
+    SrtUnrecovered,
 }
 
 /// What a criterion can be measured by.
@@ -73,11 +79,15 @@ pub enum Measure {
     Both,
     /// How long a rate has been too low: `raise: {below: …, for: …}`.
     Below,
+    /// How long a round trip has been too long: `raise: {above: …, for: …}`.
+    Slower,
+    /// The share of something: `raise: {above: …, within: …}` with a percentage.
+    Share,
 }
 
 impl Criterion {
     /// How many there are.
-    pub const COUNT: usize = 27;
+    pub const COUNT: usize = 30;
 
     /// All of them, the gravest first within each priority.
     pub const ALL: [Self; Self::COUNT] = [
@@ -108,7 +118,13 @@ impl Criterion {
         Self::Scte35Absent,
         Self::CaptionsAbsent,
         Self::BitRateBelow,
+        Self::SrtDisconnected,
+        Self::SrtRttAbove,
+        Self::SrtUnrecovered,
     ];
+
+    /// Those that are of a connection by SRT, and of no other input.
+    pub const OF_SRT: [Self; 3] = [Self::SrtDisconnected, Self::SrtRttAbove, Self::SrtUnrecovered];
 
     /// As an index into tables of [`Criterion::COUNT`].
     pub const fn index(self) -> usize {
@@ -126,6 +142,9 @@ impl Criterion {
             Self::Scte35Absent => return Err("scte35_absent"),
             Self::CaptionsAbsent => return Err("captions_absent"),
             Self::BitRateBelow => return Err("bit_rate_below"),
+            Self::SrtDisconnected => return Err("srt_disconnected"),
+            Self::SrtRttAbove => return Err("srt_rtt_above"),
+            Self::SrtUnrecovered => return Err("srt_unrecovered"),
             Self::TsSyncLoss => Indicator::TsSyncLoss,
             Self::SyncByteError => Indicator::SyncByteError,
             Self::PatError2 => Indicator::PatError2,
@@ -164,6 +183,11 @@ impl Criterion {
         }
     }
 
+    /// Whether it is one of [`Criterion::OF_SRT`].
+    pub fn is_of_srt(self) -> bool {
+        Self::OF_SRT.contains(&self)
+    }
+
     /// The criterion of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
@@ -177,7 +201,8 @@ impl Criterion {
             | Self::VideoPidAbsent
             | Self::AudioPidAbsent
             | Self::Scte35Absent
-            | Self::CaptionsAbsent => Measure::Lasting,
+            | Self::CaptionsAbsent
+            | Self::SrtDisconnected => Measure::Lasting,
             Self::PatError2
             | Self::PmtError2
             | Self::PidError
@@ -199,6 +224,8 @@ impl Criterion {
             | Self::RtpLoss
             | Self::FramesMissing => Measure::Counted,
             Self::BitRateBelow => Measure::Below,
+            Self::SrtRttAbove => Measure::Slower,
+            Self::SrtUnrecovered => Measure::Share,
         }
     }
 
@@ -231,7 +258,10 @@ impl Criterion {
             | Self::RtpLoss
             | Self::Scte35Absent
             | Self::CaptionsAbsent
-            | Self::BitRateBelow => false,
+            | Self::BitRateBelow
+            | Self::SrtDisconnected
+            | Self::SrtRttAbove
+            | Self::SrtUnrecovered => false,
         }
     }
 
@@ -248,7 +278,8 @@ impl Criterion {
             | Self::RtpLoss
             | Self::VideoPidAbsent
             | Self::AudioPidAbsent
-            | Self::BitRateBelow => 2,
+            | Self::BitRateBelow
+            | Self::SrtUnrecovered => 2,
             Self::TransportError
             | Self::CrcError
             | Self::PcrRepetitionError
@@ -264,7 +295,10 @@ impl Criterion {
             | Self::TdtError
             | Self::FramesMissing
             | Self::Scte35Absent
-            | Self::CaptionsAbsent => 1,
+            | Self::CaptionsAbsent
+            // Without a connection nothing arrives either, and once one is back this is the least of its faults.
+            | Self::SrtDisconnected
+            | Self::SrtRttAbove => 1,
         }
     }
 }

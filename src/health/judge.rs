@@ -2,6 +2,7 @@
 
 use super::criterion::{Criterion, CriterionSet, Measure};
 use super::limits::{Limits, Raise};
+use super::link::LinkWatch;
 use super::scope::Scope;
 use crate::tr101290::{Analyser, Indicator, Observer, Place};
 use crate::ts::stream::Kind;
@@ -13,7 +14,7 @@ const TICK: Span = Span::from_millis(5);
 /// One criterion that was raised or cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Raised, with milliseconds of absence or events in the window.
+    /// Raised, with milliseconds of absence, events in the window, milliseconds of the round trip, or the share in millionths.
     Raised(Criterion, u64),
     /// Cleared.
     Cleared(Criterion),
@@ -28,6 +29,8 @@ pub struct Evidence<'a> {
     pub last_arrival: Instant,
     /// When the bit rate was last as high as [`Raise::Below`] wants it; none before it can be told.
     pub last_fast: Option<Instant>,
+    /// The connection that it comes by; none of an input that comes by none.
+    pub link: Option<&'a LinkWatch>,
 }
 
 impl Evidence<'_> {
@@ -47,6 +50,9 @@ impl Evidence<'_> {
             Criterion::Scte35Absent => analyser.last_splice().or_else(|| analyser.started()),
             Criterion::CaptionsAbsent => analyser.last_captions().or_else(|| analyser.started()),
             Criterion::BitRateBelow => self.last_fast,
+            Criterion::SrtDisconnected | Criterion::SrtRttAbove | Criterion::SrtUnrecovered => {
+                self.link.and_then(|link| link.wrong_since(criterion))
+            }
             Criterion::TsSyncLoss
             | Criterion::SyncByteError
             | Criterion::PatError2
@@ -107,7 +113,7 @@ impl Judge {
         let states = Criterion::ALL.map(|criterion| {
             let events = match limits.limit(criterion).map(|limit| limit.raise) {
                 Some(Raise::Counted { above, .. }) => usize::from(above) + 1,
-                Some(Raise::Lasting(_) | Raise::Below { .. }) | None => 0,
+                Some(Raise::Lasting(_) | Raise::Below { .. } | Raise::Slower { .. } | Raise::Share { .. }) | None => 0,
             };
             State {
                 raised: false,
@@ -215,6 +221,15 @@ impl Judge {
         self.due = self.due.min(now);
     }
 
+    /// The connection changed: look at it at the next [`Judge::advance`], raised or not.
+    pub fn look_at_link(&mut self, now: Instant) {
+        for criterion in Criterion::OF_SRT {
+            let state = &mut self.states[criterion.index()];
+            state.due = state.due.min(now);
+        }
+        self.due = self.due.min(now);
+    }
+
     /// Raises and clears what time has brought about by `now`.
     pub fn advance(&mut self, now: Instant, evidence: Evidence<'_>) {
         self.due = Instant::NEVER;
@@ -222,8 +237,12 @@ impl Judge {
             let Some(limit) = self.limits.limit(criterion).copied() else { continue };
             if self.states[criterion.index()].due <= now {
                 match limit.raise {
-                    Raise::Lasting(lasting) | Raise::Below { lasting, .. } => {
+                    Raise::Lasting(lasting) | Raise::Below { lasting, .. } | Raise::Slower { lasting, .. } => {
                         self.look(criterion, lasting, limit.clear, &limit.scope, now, evidence);
+                    }
+                    // The window is its time.
+                    Raise::Share { .. } => {
+                        self.look(criterion, Span::ZERO, limit.clear, &limit.scope, now, evidence);
                     }
                     Raise::Counted { .. } => {
                         self.states[criterion.index()].due = Instant::NEVER;
@@ -255,7 +274,8 @@ impl Judge {
                 state.well_since = None;
                 state.due = now + TICK;
                 let missing = last.map_or(0, |last| now.since(last).nanos() / 1_000_000);
-                self.raise(criterion, missing.unsigned_abs(), now);
+                let measured = evidence.link.and_then(|link| link.value(criterion));
+                self.raise(criterion, measured.unwrap_or(missing.unsigned_abs()), now);
             } else {
                 state.due = overdue_at;
             }
@@ -316,7 +336,7 @@ mod tests {
         let mut changes = Vec::new();
         while judge.deadline() <= to {
             let now = judge.deadline();
-            judge.advance(now, Evidence { analyser: &analyser, last_arrival, last_fast: None });
+            judge.advance(now, Evidence { analyser: &analyser, last_arrival, last_fast: None, link: None });
             changes.extend(judge.take_changes().map(|change| (now, change)));
         }
         changes

@@ -23,6 +23,20 @@ pub enum Raise {
         /// How long; the rate is that of the last second or so, measured ten times a second.
         lasting: Span,
     },
+    /// Once the round trip has been longer than this for so long.
+    Slower {
+        /// The longest that is allowed.
+        than: Span,
+        /// How long.
+        lasting: Span,
+    },
+    /// Once the share over the window is larger than this.
+    Share {
+        /// The largest that is allowed, in millionths, 0…1,000,000.
+        above: u32,
+        /// The window, to about a sixteenth of it.
+        within: Span,
+    },
 }
 
 impl Raise {
@@ -74,7 +88,7 @@ impl Limits {
     /// No limit at all.
     pub const NONE: Self = Self([None; Criterion::COUNT]);
 
-    /// The limits of a profile.
+    /// The limits of a profile, those of a connection by SRT among them.
     pub fn of(profile: Profile) -> Self {
         use Criterion as C;
         const fn ms(ms: u32) -> Span {
@@ -88,6 +102,10 @@ impl Limits {
         };
         let second = Span::from_secs(1);
         let clear = Span::from_secs(5);
+        let slower =
+            |than: Span, lasting: Span| Limit { raise: Raise::Slower { than, lasting }, clear, scope: Scope::ALL };
+        let share =
+            |above: u32| Limit { raise: Raise::Share { above, within: Span::from_secs(10) }, clear, scope: Scope::ALL };
         let mut limits = Self::NONE;
         match profile {
             Profile::Strict => {
@@ -106,6 +124,9 @@ impl Limits {
                 limits.set(C::RtpLoss, Some(counted(0, second, clear)));
                 limits.set(C::VideoPidAbsent, Some(lasting(ms(200), clear)));
                 limits.set(C::AudioPidAbsent, Some(lasting(ms(500), clear)));
+                limits.set(C::SrtDisconnected, Some(lasting(ms(200), clear)));
+                limits.set(C::SrtRttAbove, Some(slower(ms(500), clear)));
+                limits.set(C::SrtUnrecovered, Some(share(0)));
             }
             Profile::Standard => {
                 limits.set(C::InputLoss, Some(lasting(ms(200), clear)));
@@ -117,6 +138,9 @@ impl Limits {
                 limits.set(C::PidError, Some(lasting(ms(1_000), clear)));
                 limits.set(C::TransportError, Some(counted(10, second, clear)));
                 limits.set(C::PcrRepetitionError, Some(lasting(ms(500), clear)));
+                limits.set(C::SrtDisconnected, Some(lasting(ms(500), clear)));
+                limits.set(C::SrtRttAbove, Some(slower(ms(1_000), clear)));
+                limits.set(C::SrtUnrecovered, Some(share(1_000)));
             }
             Profile::Lenient => {
                 limits.set(C::InputLoss, Some(lasting(ms(1_000), clear)));
@@ -124,9 +148,17 @@ impl Limits {
                 limits.set(C::PatError2, Some(lasting(ms(5_000), clear)));
                 limits.set(C::PmtError2, Some(lasting(ms(5_000), clear)));
                 limits.set(C::PidError, Some(lasting(ms(5_000), clear)));
+                limits.set(C::SrtDisconnected, Some(lasting(ms(2_000), clear)));
             }
         }
         limits
+    }
+
+    /// The same for an input that does not come by SRT.
+    #[must_use]
+    pub fn without_srt(mut self) -> Self {
+        Criterion::OF_SRT.into_iter().for_each(|criterion| self.set(criterion, None));
+        self
     }
 
     /// The limit of `criterion`.
@@ -160,10 +192,17 @@ mod tests {
                 let fits = match (limit.raise, criterion.measure()) {
                     (Raise::Lasting(_), Measure::Lasting | Measure::Both)
                     | (Raise::Counted { .. }, Measure::Counted | Measure::Both)
-                    | (Raise::Below { .. }, Measure::Below) => true,
-                    (Raise::Lasting(_), Measure::Counted | Measure::Below)
-                    | (Raise::Counted { .. }, Measure::Lasting | Measure::Below)
-                    | (Raise::Below { .. }, Measure::Lasting | Measure::Counted | Measure::Both) => false,
+                    | (Raise::Below { .. }, Measure::Below)
+                    | (Raise::Slower { .. }, Measure::Slower)
+                    | (Raise::Share { .. }, Measure::Share) => true,
+                    (
+                        Raise::Lasting(_)
+                        | Raise::Counted { .. }
+                        | Raise::Below { .. }
+                        | Raise::Slower { .. }
+                        | Raise::Share { .. },
+                        _,
+                    ) => false,
                 };
                 assert!(fits, "{} in {}", criterion.name(), profile.name());
             }

@@ -74,6 +74,14 @@ pub struct PlaneSnapshot {
     pub processor_ns: u64,
 }
 
+impl PlaneSnapshot {
+    /// Events of SRT inputs and outputs that found the channel to control full.
+    pub fn srt_events_lost(&self) -> u64 {
+        let all = self.srt_inputs.iter().chain(self.srt_outputs.iter().flatten());
+        all.flatten().map(|status| status.events_lost).sum()
+    }
+}
+
 /// What wakes and stops a shard.
 #[derive(Debug)]
 pub(super) struct Signal {

@@ -23,11 +23,12 @@ use super::handle::{Command, PlaneSnapshot, Retired, ShardHandle, Signal};
 use super::input::{BATCH, Batch, Entry, Input, Intake, RingInput};
 use super::interface::Interfaces;
 use super::output::{Outlet, Output, OutputSocket};
-use super::srt::{End, Place, Sink, Source};
+use super::srt::{End, Place, Sink, Source, SrtState, SrtStatus};
 use super::sys::{self, Epoll};
 use super::watch::{OutputWatch, Watch};
 use crate::config::{InputPlan, OutputPlan};
 use crate::engine::{self, Engine, Event, Slot};
+use crate::health::LinkFigures;
 use crate::units::{ChannelId, InputId, Instant, Span};
 
 /// How often the state is told.
@@ -385,8 +386,20 @@ impl Shard {
         done
     }
 
+    /// Lets the engine know how the connections stand that inputs come by.
+    fn tell_links(&mut self) {
+        for (id, input) in (0_u16..).map(InputId).zip(&mut self.inputs) {
+            if let Some(status) = input.srt() {
+                self.core.engine.link(id, &link_figures(status), self.advanced);
+            }
+        }
+        self.core.advance(self.advanced);
+        self.tell_events();
+    }
+
     /// Tells the state.
     fn tell(&mut self, now: &Now) {
+        self.tell_links();
         if self.core.engine.deadline() > self.advanced {
             // Nothing is due, but rates and absences are to be told as of now.
             self.core.engine.advance(&mut self.core.arena, self.advanced);
@@ -426,4 +439,17 @@ impl Shard {
         self.snapshots.publish();
         self.snapshot_due = now.instant + SNAPSHOT;
     }
+}
+
+/// An input by SRT has one connection at most.
+fn link_figures(status: &SrtStatus) -> LinkFigures {
+    let is_up = status.state == SrtState::Up;
+    let none = LinkFigures { is_up, since: Instant::ZERO, rtt: Span::ZERO, packets: 0, unrecovered: 0 };
+    status.connections.iter().flatten().next().map_or(none, |connection| LinkFigures {
+        is_up,
+        since: connection.since,
+        rtt: connection.rtt,
+        packets: connection.packets,
+        unrecovered: connection.dropped,
+    })
 }

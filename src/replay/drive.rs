@@ -336,8 +336,8 @@ fn tail(plan: &Plan) -> Span {
         for input in &channel.setup.inputs {
             let limits = Criterion::ALL.into_iter().filter_map(|criterion| input.limits.limit(criterion));
             let raise = limits.map(|limit| match limit.raise {
-                Raise::Lasting(span) | Raise::Below { lasting: span, .. } => span,
-                Raise::Counted { within, .. } => within,
+                Raise::Lasting(span) | Raise::Below { lasting: span, .. } | Raise::Slower { lasting: span, .. } => span,
+                Raise::Counted { within, .. } | Raise::Share { within, .. } => within,
             });
             let slowest = raise.max().unwrap_or(Span::ZERO).nanos().saturating_add(input.reorder.nanos());
             longest = longest.max(Span::from_nanos(slowest.saturating_add(rest)));

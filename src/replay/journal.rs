@@ -78,7 +78,7 @@ pub enum TimeBase {
 impl TimeBase {
     /// In seconds, to the microsecond (rounded down).
     #[allow(clippy::cast_precision_loss)]
-    fn seconds(self, at: Instant) -> f64 {
+    pub(crate) fn seconds(self, at: Instant) -> f64 {
         // 2^53 µs reach to the year 2255.
         self.nanos(at).div_euclid(1_000) as f64 / 1e6
     }

@@ -1,0 +1,178 @@
+//! The program with SRT at its inputs and outputs, end to end, each test in a network namespace of its own.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+mod netns;
+mod scene;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use netns::in_netns;
+use scene::play::{self, NETWORK, is_on};
+use scene::{Process, Recorder, Switcher, input};
+use serde_json::Value;
+
+const PASSPHRASE: &str = "nobody-is-to-read-this";
+const OUTPUT: &str = "239.1.1.3:6000";
+
+/// An encoder that calls, with a key of 16 bytes.
+fn by_srt(tone: u16) -> Process {
+    let url =
+        format!("srt://127.0.0.1:9000?mode=caller&streamid=studio&passphrase={PASSPHRASE}&pbkeylen=16&pkt_size=1316");
+    play::encoder("mpegts", &url, tone)
+}
+
+fn by_rtp(tone: u16) -> Process {
+    play::encoder("rtp_mpegts", "rtp://239.1.1.2:5000?pkt_size=1328&localaddr=127.0.0.1&ttl=1", tone)
+}
+
+/// A channel of one input by SRT and one by multicast, `first` being the main. It puts out RTP, and SRT for who calls.
+fn configuration(folder: &Path, srt_is_main: bool) -> String {
+    let key = folder.join("key");
+    std::fs::write(&key, PASSPHRASE).unwrap();
+    let (srt, rtp) = if srt_is_main { (100, 50) } else { (50, 100) };
+    format!(
+        "
+node: {{name: test}}
+api: {{listen: 127.0.0.1:8080}}
+channels:
+  - name: news
+    inputs:
+      - name: contribution
+        url: srt://127.0.0.1:9000?mode=listener&latency=120ms
+        passphrase_file: {}
+        priority: {srt}
+        max_bit_rate: 15Mb/s
+        srt: {{key_length: 16, access: [{{stream_id: studio}}]}}
+      - {{name: network, url: rtp://239.1.1.2:5000, interface: lo, priority: {rtp}, max_bit_rate: 15Mb/s}}
+    switch: {{failback: {{mode: auto, after: 1s}}, dwell: 1s, max_per_minute: 0}}
+    health:
+      input_loss: {{raise: {{for: 300ms}}, clear: {{for: 1s}}}}
+      continuity_count_error: {{raise: {{above: 10, within: 1s}}, clear: {{for: 1s}}}}
+    outputs:
+      - {{url: rtp://{OUTPUT}, interface: lo, ttl: 1}}
+      - {{url: 'srt://127.0.0.1:9100?mode=listener', srt: {{callers: 2}}}}
+",
+        key.display()
+    )
+}
+
+/// A caller of the output.
+fn viewer() -> Process {
+    let mut command = Command::new("srt-live-transmit");
+    command.args(["-q", "srt://127.0.0.1:9100?mode=caller&streamid=viewer", "file://con"]).stdout(Stdio::null());
+    Process::spawn(&mut command, "srt-tools")
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// The main is killed and comes back; `main` is its name, `start` starts its encoder.
+fn the_main_goes_and_comes_back(srt_is_main: bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("output.ts");
+    let (main, backup) = if srt_is_main { ("contribution", "network") } else { ("network", "contribution") };
+    let start = |name: &str, tone| if name == "contribution" { by_srt(tone) } else { by_rtp(tone) };
+    let recorder = Recorder::start(OUTPUT, "lo", true, &file);
+    let switcher = Switcher::start(folder.path(), &configuration(folder.path(), srt_is_main));
+    let main_encoder = start(main, 440);
+    let backup_encoder = start(backup, 880);
+    let viewer = viewer();
+    let channel = switcher.wait("both are there, the main on air, and somebody calls the output", |channel| {
+        is_on(main)(channel)
+            && input(channel, main)["state"] == "active"
+            && input(channel, backup)["state"] == "hot"
+            && count(&input(channel, backup)["packets"]) > 5_000
+            && channel["outputs"][1]["srt"]["connections"].as_array().is_some_and(|all| all.len() == 1)
+    });
+    assert_eq!(input(&channel, "network")["srt"], Value::Null, "{channel:#}");
+    assert_eq!(channel["outputs"][0]["srt"], Value::Null, "{channel:#}");
+    assert_eq!(channel["outputs"][1]["srt"]["stream_id"], "viewer", "{channel:#}");
+    let srt = &input(&channel, "contribution")["srt"];
+    for (key, value) in [("state", "up"), ("stream_id", "studio"), ("encryption", "AES-128")] {
+        assert_eq!(srt[key], value, "{key}: {srt:#}");
+    }
+    assert!(srt["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{srt:#}");
+    for key in ["rtt_ms", "loss", "retransmitted_share", "unrecovered_share", "buffer_ms", "bandwidth"] {
+        assert!(srt[key].is_number(), "{key}: {srt:#}");
+    }
+    assert_eq!((&srt["connected"], &srt["latency_ms"]), (&1.into(), &120.0.into()), "{srt:#}");
+    let labels = "{channel=\"news\",input=\"contribution\"}";
+    assert_eq!(switcher.metric(&format!("changeover_input_srt_up{labels}")), 1.0);
+    assert_eq!(switcher.metric(&format!("changeover_input_srt_connections_total{labels}")), 1.0);
+    switcher.wait_for_output(10_000);
+
+    main_encoder.kill();
+    let channel = switcher.wait("the backup is on air", is_on(backup));
+    assert_eq!(input(&channel, main)["state"], "unhealthy", "{channel:#}");
+    switcher.wait_for_output(10_000);
+    let main_encoder = start(main, 440);
+    switcher.wait("the main is on air again, by itself", is_on(main));
+    switcher.wait_for_output(10_000);
+    let switches = switcher.channel()["switches"].clone();
+    backup_encoder.kill();
+    switcher.wait("the loss of the backup is seen", |channel| input(channel, backup)["state"] == "unhealthy");
+    switcher.wait_for_output(5_000);
+    let channel = switcher.channel();
+    assert_eq!((&channel["active"], &channel["switches"]), (&main.into(), &switches), "{}", switcher.log());
+    assert_eq!(channel["unsynchronised"], 0);
+    // A sender that is killed says nothing: it is missed after some seconds.
+    let ended = "news/contribution: SRT connection with 127.0.0.1:";
+    scene::until("the end of its connection is told", || {
+        (switcher.told("ended: ") == 1 && switcher.told(ended) > 1).then_some(())
+    });
+    assert_eq!(switcher.told("stream id `studio`"), if srt_is_main { 2 } else { 1 }, "{}", switcher.log());
+    assert_eq!(switcher.told("SRT goes by "), 1, "{}", switcher.log());
+
+    drop(viewer);
+    main_encoder.kill();
+    let log = switcher.log();
+    assert!(!log.contains(PASSPHRASE) && !channel.to_string().contains(PASSPHRASE), "a passphrase is shown");
+    switcher.end();
+    play::judge(&file, &recorder.end());
+}
+
+#[test]
+fn a_main_by_srt_goes_and_comes_back() {
+    if in_netns("a_main_by_srt_goes_and_comes_back", NETWORK) {
+        the_main_goes_and_comes_back(true);
+    }
+}
+
+#[test]
+fn a_main_by_multicast_goes_and_comes_back_and_its_backup_comes_by_srt() {
+    if in_netns("a_main_by_multicast_goes_and_comes_back_and_its_backup_comes_by_srt", NETWORK) {
+        the_main_goes_and_comes_back(false);
+    }
+}
+
+#[test]
+fn who_may_not_come_in_is_told_and_the_log_is_not_filled() {
+    if !in_netns("who_may_not_come_in_is_told_and_the_log_is_not_filled", NETWORK) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let switcher = Switcher::start(folder.path(), &configuration(folder.path(), true));
+    let call = |stream_id: &str| {
+        let url = format!("srt://127.0.0.1:9000?mode=caller&streamid={stream_id}&passphrase={PASSPHRASE}&pbkeylen=16");
+        let mut command = Command::new("srt-live-transmit");
+        command.args(["-q", "-a:no", "udp://127.0.0.1:7000", &url]).stdout(Stdio::null()).stderr(Stdio::null());
+        Process::spawn(&mut command, "srt-tools")
+    };
+    // Each is refused, and counted although it is not told.
+    for round in 1..=14_u64 {
+        let caller = call("somebody");
+        switcher.wait("it is refused", |channel| count(&input(channel, "contribution")["srt"]["refused"]) >= round);
+        drop(caller);
+    }
+    scene::until("the log says that there are more", || {
+        (switcher.told("news/contribution: ") > 10 && switcher.told("more SRT callers were refused since") > 0)
+            .then_some(())
+    });
+    let told = switcher.told("stream id `somebody` was refused: no access rule has its stream id");
+    assert!((10..14).contains(&told), "{told}\n{}", switcher.log());
+    let channel = switcher.channel();
+    assert_eq!(input(&channel, "contribution")["srt"]["state"], "listening", "{channel:#}");
+    switcher.end();
+}
