@@ -16,11 +16,14 @@ use super::process::{LIMIT, udp_port};
 /// Its packets, seven a datagram.
 const DATAGRAM: usize = 7 * 188;
 
+/// Both backends: what is held of one is held of the other, where it can do it at all.
+pub(crate) const BOTH: [Backend; 2] = [Backend::Libsrt, Backend::Rsrt];
+
 /// What is told to an input or output unless a test says otherwise.
-pub(crate) fn srt(role: Role) -> SrtPlan {
+pub(crate) fn srt(backend: Backend, role: Role) -> SrtPlan {
     SrtPlan {
         role,
-        backend: Backend::Auto,
+        backend,
         latency: Span::from_millis(120),
         passphrase: None,
         key_length: None,
@@ -35,8 +38,8 @@ pub(crate) fn srt(role: Role) -> SrtPlan {
     }
 }
 
-pub(crate) fn encrypted(role: Role, passphrase: &str, key_length: u8) -> SrtPlan {
-    SrtPlan { passphrase: Secret::new(passphrase), key_length: Some(key_length), ..srt(role) }
+pub(crate) fn encrypted(backend: Backend, role: Role, passphrase: &str, key_length: u8) -> SrtPlan {
+    SrtPlan { passphrase: Secret::new(passphrase), key_length: Some(key_length), ..srt(backend, role) }
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {

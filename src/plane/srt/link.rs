@@ -109,8 +109,9 @@ impl Link {
         present: Arc<AtomicUsize>,
         teller: Arc<Teller>,
         out: triple_buffer::Input<SrtStatus>,
-        places: usize,
+        first: &SrtStatus,
     ) -> Self {
+        let places = first.connections.len().max(1);
         let backoff = Backoff::new(&settings.url);
         Self {
             settings,
@@ -118,14 +119,14 @@ impl Link {
             hall,
             listener: None,
             call: None,
-            peers: (0..places.max(1)).map(|_| None).collect(),
+            peers: (0..places).map(|_| None).collect(),
             present,
             retry_at: Instant::LONG_AGO,
             measure_at: Instant::LONG_AGO,
             backoff,
             told: None,
             teller,
-            status: SrtStatus { connections: vec![None; places.max(1)], ..SrtStatus::default() },
+            status: SrtStatus { connections: vec![None; places], ..first.clone() },
             out,
             spare: Box::new(Frame::EMPTY),
         }
