@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+#[path = "srt/peers.rs"]
+mod peers;
 mod process;
 #[path = "srt/proxy.rs"]
 mod proxy;

@@ -112,6 +112,7 @@ impl Stage {
             ..ChannelSetup::default()
         };
         let setup = ShardSetup {
+            name: "shard".to_owned(),
             engine: engine::Setup { channels: vec![channel] },
             inputs: vec![input],
             outputs: vec![vec![output]],
@@ -193,7 +194,8 @@ pub(crate) const AHEAD: u32 = 800;
 /// Sends `count` datagrams from the `first` on, about a thousand a second.
 pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
     for n in first..first + count {
-        socket.send(&datagram(n)).unwrap();
+        // Nobody may be there yet to take it. What counts is what comes.
+        let _ = socket.send(&datagram(n));
         thread::sleep(Duration::from_micros(900));
     }
 }
@@ -246,8 +248,12 @@ impl Peer {
         Self(command.spawn().unwrap_or_else(|_| panic!("{name} is needed: install the package `{package}`")))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
     }
 }

@@ -71,7 +71,7 @@ pub enum Reason {
     Lost,
     /// Nothing came for as long as `idle` allows.
     Silent,
-    /// The caller did not take what was sent, for two seconds on end.
+    /// The caller did not take what was sent, for three seconds on end.
     Slow,
     /// Another publisher took its place.
     Replaced,

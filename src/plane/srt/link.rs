@@ -23,8 +23,9 @@ use crate::units::{Instant, Span};
 
 /// How often figures are read.
 pub(super) const MEASURE: Span = Span::from_millis(500);
-/// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow.
-const SLOW: u32 = 4;
+/// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow. It is more than the two
+/// seconds for which a way may be dark.
+const SLOW: u32 = 6;
 /// A connection that held so long was a good one.
 const HELD: Span = Span::from_secs(1);
 /// Messages read from one socket before the next has its turn.
