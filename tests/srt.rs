@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+#[path = "srt/peers.rs"]
+mod peers;
 mod process;
 #[path = "srt/proxy.rs"]
 mod proxy;
@@ -16,7 +18,7 @@ use changeover::units::Span;
 
 use process::udp_port;
 use proxy::Proxy;
-use stage::{AHEAD, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
+use stage::{AHEAD, BOTH, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
 
 const COUNT: u32 = 1000;
 
@@ -38,16 +40,22 @@ fn peer_url(plan: &SrtPlan, port: u16) -> String {
     url
 }
 
-/// Every role, without encryption and with both lengths of key.
+/// Every role that each backend has, without encryption and with both lengths of key.
 fn plans() -> Vec<SrtPlan> {
     let mut plans = Vec::new();
-    for role in [Role::Caller, Role::Listener, Role::Rendezvous] {
-        let stream_id = (role == Role::Caller).then(|| "news".to_owned());
-        plans.push(SrtPlan { stream_id: stream_id.clone(), ..srt(role) });
-        for length in [16, 32] {
-            plans.push(SrtPlan { stream_id: stream_id.clone(), ..encrypted(role, "a long secret", length) });
+    for backend in BOTH {
+        for role in [Role::Caller, Role::Listener, Role::Rendezvous] {
+            let stream_id = (role == Role::Caller).then(|| "news".to_owned());
+            plans.push(SrtPlan { stream_id: stream_id.clone(), ..srt(backend, role) });
+            for length in [16, 32] {
+                plans.push(SrtPlan {
+                    stream_id: stream_id.clone(),
+                    ..encrypted(backend, role, "a long secret", length)
+                });
+            }
         }
     }
+    plans.retain(|plan| plan.backend != Backend::Rsrt || plan.beyond_rsrt(local(0)).is_none());
     plans
 }
 
@@ -115,29 +123,40 @@ fn outputs_of_every_role_send_every_byte() {
 
 #[test]
 fn who_may_not_come_in_is_told_why_and_the_listener_lives() {
+    thread::scope(|scope| {
+        for backend in BOTH {
+            scope.spawn(move || refuse(backend));
+        }
+    });
+}
+
+fn refuse(backend: Backend) {
     let port = udp_port();
     let studio =
         Access { stream_id: Some("studio".to_owned()), from: Vec::new(), passphrase: Secret::new("of the studio") };
-    let plan = SrtPlan { access: vec![studio], ..srt(Role::Listener) };
+    let plan = SrtPlan { access: vec![studio], key_length: Some(16), ..srt(backend, Role::Listener) };
     let mut stage = Stage::receiving(local(port), plan);
     let feed = udp_port();
     let call = |rest: &str| {
         let to = format!("srt://127.0.0.1:{port}?mode=caller&{rest}");
         Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &to)
     };
+    // libsrt does not say what was wrong. rsrt does, but asks the rules only of those who have the passphrase.
+    let (secret, none, id) = match backend {
+        Backend::Rsrt => (Rejection::BAD_SECRET, Rejection::UNSECURE, "of the studio"),
+        Backend::Auto | Backend::Libsrt => (Rejection::UNKNOWN, Rejection::UNKNOWN, "whatever it is"),
+    };
     for (rest, want) in [
-        ("streamid=other&passphrase=of the studio", Refusal::StreamId),
-        ("streamid=studio&passphrase=another one", Refusal::Handshake(Rejection::UNKNOWN)),
-        ("streamid=studio", Refusal::Handshake(Rejection::UNKNOWN)),
+        (format!("streamid=other&passphrase={id}"), Refusal::StreamId),
+        ("streamid=studio&passphrase=another one".to_owned(), Refusal::Handshake(secret)),
+        ("streamid=studio".to_owned(), Refusal::Handshake(none)),
     ] {
-        let _peer = call(rest);
+        let _peer = call(&rest);
         // The one before may have called more than once.
-        stage.event(
-            "a refusal",
-            |what| matches!(what, What::Refused { reason, stream_id: Some(_), .. } if *reason == want),
-        );
+        stage.event("a refusal", |what| matches!(what, What::Refused { reason, .. } if *reason == want));
     }
     assert_eq!(stage.until("a listener", |status| status.refused >= 3).state, SrtState::Listening);
+    // libsrt takes the length that the listener tells it; one that does not is refused as soon as it is known.
     let _peer = call("streamid=studio&passphrase=of the studio");
     stage.until_up();
     let sender = socket();
@@ -149,11 +168,12 @@ fn who_may_not_come_in_is_told_why_and_the_listener_lives() {
 
 #[test]
 fn a_second_publisher_is_refused_or_takes_over() {
+    let cases = BOTH.into_iter().flat_map(|backend| [Second::Refuse, Second::TakeOver].map(|second| (backend, second)));
     thread::scope(|scope| {
-        for second in [Second::Refuse, Second::TakeOver] {
+        for (backend, second) in cases {
             scope.spawn(move || {
                 let port = udp_port();
-                let mut stage = Stage::receiving(local(port), SrtPlan { second, ..srt(Role::Listener) });
+                let mut stage = Stage::receiving(local(port), SrtPlan { second, ..srt(backend, Role::Listener) });
                 let feeds = [udp_port(), udp_port()];
                 let call = |feed: u16| {
                     Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &format!("srt://127.0.0.1:{port}?mode=caller"))
@@ -197,11 +217,12 @@ fn a_second_publisher_is_refused_or_takes_over() {
 
 #[test]
 fn a_peer_that_was_killed_and_comes_back_is_connected_again() {
+    let cases = BOTH.into_iter().flat_map(|backend| [Role::Caller, Role::Listener].map(|role| (backend, role)));
     thread::scope(|scope| {
-        for role in [Role::Caller, Role::Listener] {
+        for (backend, role) in cases {
             scope.spawn(move || {
                 let (port, feed) = (udp_port(), udp_port());
-                let plan = SrtPlan { idle: Span::from_secs(1), ..srt(role) };
+                let plan = SrtPlan { idle: Span::from_secs(1), ..srt(backend, role) };
                 let mut stage = Stage::receiving(local(port), plan.clone());
                 let start = || Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &peer_url(&plan, port));
                 let sender = socket();
@@ -224,8 +245,16 @@ fn a_peer_that_was_killed_and_comes_back_is_connected_again() {
 
 #[test]
 fn a_listening_output_serves_several_callers_and_drops_the_slow_one() {
+    thread::scope(|scope| {
+        for backend in BOTH {
+            scope.spawn(move || serve(backend));
+        }
+    });
+}
+
+fn serve(backend: Backend) {
     let port = udp_port();
-    let plan = SrtPlan { callers: 3, ..srt(Role::Listener) };
+    let plan = SrtPlan { callers: 3, ..srt(backend, Role::Listener) };
     let mut stage = Stage::sending(local(port), plan);
     let sinks = [socket(), socket(), socket()];
     let call =
@@ -267,21 +296,31 @@ fn what_cannot_be_opened_is_said_clearly() {
         };
         Shard::open(&setup).unwrap_err().to_string()
     };
-    let said = open(srt(Role::Listener));
-    assert!(said.contains("is in use by another program"), "{said}");
-    let said = open(SrtPlan { backend: Backend::Rsrt, ..srt(Role::Caller) });
-    assert!(said.contains("rsrt") && said.contains("not there yet"), "{said}");
+    for backend in BOTH {
+        let said = open(srt(backend, Role::Listener));
+        assert!(said.contains("is in use by another program"), "{said}");
+    }
+    let rule = |passphrase| Access { stream_id: None, from: Vec::new(), passphrase: Secret::new(passphrase) };
+    let access = vec![rule("of the first one"), rule("of the second one")];
+    for (plan, what) in [
+        (srt(Backend::Rsrt, Role::Rendezvous), "a rendezvous"),
+        (SrtPlan { access, ..srt(Backend::Rsrt, Role::Listener) }, "access rules with different passphrases"),
+    ] {
+        let said = open(plan);
+        assert!(said.contains(&format!("`rsrt` cannot do {what}: write `libsrt`")), "{said}");
+    }
 }
 
 #[test]
 fn what_is_lost_on_the_way_is_sent_again() {
     const MESSAGES: u32 = 7000;
+    let cases = BOTH.into_iter().flat_map(|backend| [20, 50].map(|loss| (backend, loss)));
     thread::scope(|scope| {
-        for (number, loss) in (1_u64..).zip([20, 50]) {
+        for (number, (backend, loss)) in (1_u64..).zip(cases) {
             for incoming in [true, false] {
                 scope.spawn(move || {
                     let [port, way, feed] = [udp_port(), udp_port(), udp_port()];
-                    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(Role::Listener) };
+                    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, Role::Listener) };
                     let delay = std::time::Duration::from_millis(20);
                     let _proxy = Proxy::start(way, local(port), loss, delay, number);
                     let (at, sink) = (local(port), socket());
@@ -309,7 +348,10 @@ fn what_is_lost_on_the_way_is_sent_again() {
                     assert!(count + 1 >= MESSAGES, "{count} of {MESSAGES} at {loss} of 1000: {figures:?}");
                     // A half of what is to be expected, since a way may be kind.
                     assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
-                    assert!(figures.retransmitted > 0 && figures.rtt > Span::from_millis(35), "{figures:?}");
+                    assert!(figures.retransmitted > 0, "{figures:?}");
+                    // rsrt does not measure the round trip where it only sends.
+                    let untold = backend == Backend::Rsrt && !incoming;
+                    assert!(untold || figures.rtt > Span::from_millis(35), "{figures:?}");
                 });
             }
         }
@@ -318,9 +360,17 @@ fn what_is_lost_on_the_way_is_sent_again() {
 
 #[test]
 fn ffmpeg_sends_to_an_input_and_receives_from_an_output() {
+    thread::scope(|scope| {
+        for backend in BOTH {
+            scope.spawn(move || to_and_from_ffmpeg(backend));
+        }
+    });
+}
+
+fn to_and_from_ffmpeg(backend: Backend) {
     let [port, out] = [udp_port(), udp_port()];
     let passphrase = "a long secret";
-    let mut ingest = Stage::receiving(local(port), encrypted(Role::Listener, passphrase, 16));
+    let mut ingest = Stage::receiving(local(port), encrypted(backend, Role::Listener, passphrase, 16));
     let mut ffmpeg = std::process::Command::new("ffmpeg");
     ffmpeg
         .args(["-nostdin", "-loglevel", "quiet", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"])
@@ -329,7 +379,7 @@ fn ffmpeg_sends_to_an_input_and_receives_from_an_output() {
     let _sender = Peer::spawn(ffmpeg, "ffmpeg");
     ingest.until("pictures", |status| status.connections[0].is_some_and(|it| it.packets > 200 && it.key_length == 16));
 
-    let mut stage = Stage::sending(local(out), encrypted(Role::Listener, passphrase, 32));
+    let mut stage = Stage::sending(local(out), encrypted(backend, Role::Listener, passphrase, 32));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("received.ts");
     let mut ffmpeg = std::process::Command::new("ffmpeg");

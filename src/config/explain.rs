@@ -221,7 +221,7 @@ fn write_srt(out: &mut String, srt: &SrtPlan, address: SocketAddr, interface: Op
     if let Some(stream_id) = &srt.stream_id {
         write!(out, ", stream id {}", quoted(stream_id))?;
     }
-    let backend = match (srt.backend, srt.role == Role::Rendezvous || address.is_ipv6()) {
+    let backend = match (srt.backend, srt.beyond_rsrt(address).is_some()) {
         (Backend::Auto, true) => "libsrt, which alone can do this",
         (Backend::Auto, false) => "libsrt where it is installed, else the built-in rsrt",
         (Backend::Libsrt, _) => "libsrt",

@@ -1,7 +1,7 @@
 //! What an SRT input or output is told.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::units::Span;
 
@@ -109,4 +109,22 @@ pub struct SrtPlan {
     pub idle: Span,
     /// Room for what is on the way and not yet delivered, in bytes, from the largest bit rate and the latency.
     pub buffer: usize,
+}
+
+impl SrtPlan {
+    /// What of it, at `address`, the built-in rsrt cannot do; none where it can do all.
+    pub fn beyond_rsrt(&self, address: SocketAddr) -> Option<&'static str> {
+        let own = |rule: &Access| rule.passphrase.clone().or_else(|| self.passphrase.clone());
+        let mut passphrases = self.access.iter().map(own);
+        let first = passphrases.next();
+        if self.role == Role::Rendezvous {
+            Some("a rendezvous")
+        } else if address.is_ipv6() {
+            Some("IPv6")
+        } else if first.is_some_and(|first| passphrases.any(|other| other != first)) {
+            Some("access rules with different passphrases")
+        } else {
+            None
+        }
+    }
 }

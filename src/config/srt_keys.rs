@@ -140,13 +140,6 @@ impl Keys {
         let address = own_address(url, role, at, report);
         check_address(address.ip(), role, at, report);
         let backend = self.backend.map_or(Backend::Auto, |(backend, _)| backend);
-        if let Some((Backend::Rsrt, place)) = self.backend {
-            for (is, what) in [(role == Role::Rendezvous, "a rendezvous"), (address.is_ipv6(), "IPv6")] {
-                if is {
-                    report.error(place, format!("`rsrt` cannot do {what}: write `libsrt`, or leave `backend` out"));
-                }
-            }
-        }
         let latency = settle("latency", self.latency, url.latency, Span::to_string, report).unwrap_or(DEFAULT_LATENCY);
         let connect = settle("connect", self.connect, url.connect, Span::to_string, report);
         let idle = settle("idle", self.idle, url.idle, Span::to_string, report);
@@ -207,25 +200,27 @@ impl Keys {
         {
             report.error(explicit, message);
         }
-        Reached {
-            address,
-            interface,
-            srt: SrtPlan {
-                role,
-                backend,
-                latency,
-                passphrase,
-                key_length,
-                stream_id,
-                access,
-                callers: usize::from(self.callers.map_or(DEFAULT_CALLERS, |(callers, _)| callers)),
-                second: self.second.map_or(Second::Refuse, |(second, _)| second),
-                payload: payload.unwrap_or(DEFAULT_PAYLOAD),
-                connect: connect.unwrap_or(DEFAULT_CONNECT),
-                idle: idle.unwrap_or(DEFAULT_IDLE),
-                buffer: room(self.buffer, rate.unwrap_or(DEFAULT_RATE), latency, report),
-            },
+        let srt = SrtPlan {
+            role,
+            backend,
+            latency,
+            passphrase,
+            key_length,
+            stream_id,
+            access,
+            callers: usize::from(self.callers.map_or(DEFAULT_CALLERS, |(callers, _)| callers)),
+            second: self.second.map_or(Second::Refuse, |(second, _)| second),
+            payload: payload.unwrap_or(DEFAULT_PAYLOAD),
+            connect: connect.unwrap_or(DEFAULT_CONNECT),
+            idle: idle.unwrap_or(DEFAULT_IDLE),
+            buffer: room(self.buffer, rate.unwrap_or(DEFAULT_RATE), latency, report),
+        };
+        if let Some((Backend::Rsrt, place)) = self.backend
+            && let Some(what) = srt.beyond_rsrt(address)
+        {
+            report.error(place, format!("`rsrt` cannot do {what}: write `libsrt`, or leave `backend` out"));
         }
+        Reached { address, interface, srt }
     }
 }
 

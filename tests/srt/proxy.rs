@@ -13,6 +13,7 @@ use super::stage::local;
 /// Passes datagrams both ways between whoever sends to it and one address.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
+    dark: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -44,12 +45,13 @@ impl Proxy {
             socket.set_recv_buffer_size(4 << 20).unwrap();
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let dark = Arc::new(AtomicBool::new(false));
         let caller = Arc::new(std::sync::OnceLock::new());
         let mut threads = Vec::new();
         for there in [true, false] {
             let (from, onto) = if there { (&near, &far) } else { (&far, &near) };
             let (from, onto) = (from.try_clone().unwrap(), onto.try_clone().unwrap());
-            let (stop, caller) = (Arc::clone(&stop), Arc::clone(&caller));
+            let (stop, dark, caller) = (Arc::clone(&stop), Arc::clone(&dark), Arc::clone(&caller));
             let mut state = seed * 2 + u64::from(there) + 1;
             threads.push(thread::spawn(move || {
                 let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
@@ -60,7 +62,7 @@ impl Proxy {
                         if there {
                             let _ = caller.set(sender);
                         }
-                        if next(&mut state) % 1000 >= loss {
+                        if next(&mut state) % 1000 >= loss && !dark.load(Ordering::Relaxed) {
                             under_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
                         }
                     }
@@ -74,6 +76,11 @@ impl Proxy {
                 }
             }));
         }
-        Self { stop, threads }
+        Self { stop, dark, threads }
+    }
+
+    /// Loses everything from now on, or no longer.
+    pub(crate) fn darken(&self, dark: bool) {
+        self.dark.store(dark, Ordering::Relaxed);
     }
 }

@@ -16,11 +16,14 @@ use super::process::{LIMIT, udp_port};
 /// Its packets, seven a datagram.
 const DATAGRAM: usize = 7 * 188;
 
+/// Both backends: what is held of one is held of the other, where it can do it at all.
+pub(crate) const BOTH: [Backend; 2] = [Backend::Libsrt, Backend::Rsrt];
+
 /// What is told to an input or output unless a test says otherwise.
-pub(crate) fn srt(role: Role) -> SrtPlan {
+pub(crate) fn srt(backend: Backend, role: Role) -> SrtPlan {
     SrtPlan {
         role,
-        backend: Backend::Auto,
+        backend,
         latency: Span::from_millis(120),
         passphrase: None,
         key_length: None,
@@ -35,8 +38,8 @@ pub(crate) fn srt(role: Role) -> SrtPlan {
     }
 }
 
-pub(crate) fn encrypted(role: Role, passphrase: &str, key_length: u8) -> SrtPlan {
-    SrtPlan { passphrase: Secret::new(passphrase), key_length: Some(key_length), ..srt(role) }
+pub(crate) fn encrypted(backend: Backend, role: Role, passphrase: &str, key_length: u8) -> SrtPlan {
+    SrtPlan { passphrase: Secret::new(passphrase), key_length: Some(key_length), ..srt(backend, role) }
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {
@@ -109,6 +112,7 @@ impl Stage {
             ..ChannelSetup::default()
         };
         let setup = ShardSetup {
+            name: "shard".to_owned(),
             engine: engine::Setup { channels: vec![channel] },
             inputs: vec![input],
             outputs: vec![vec![output]],
@@ -190,7 +194,8 @@ pub(crate) const AHEAD: u32 = 800;
 /// Sends `count` datagrams from the `first` on, about a thousand a second.
 pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
     for n in first..first + count {
-        socket.send(&datagram(n)).unwrap();
+        // Nobody may be there yet to take it. What counts is what comes.
+        let _ = socket.send(&datagram(n));
         thread::sleep(Duration::from_micros(900));
     }
 }
@@ -243,8 +248,12 @@ impl Peer {
         Self(command.spawn().unwrap_or_else(|_| panic!("{name} is needed: install the package `{package}`")))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
     }
 }

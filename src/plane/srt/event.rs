@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::config::Backend;
 use crate::units::{ChannelId, InputId, Instant, Span};
 
 /// Which input or output of the shard.
@@ -70,7 +71,7 @@ pub enum Reason {
     Lost,
     /// Nothing came for as long as `idle` allows.
     Silent,
-    /// The caller did not take what was sent, for two seconds on end.
+    /// The caller did not take what was sent, for three seconds on end.
     Slow,
     /// Another publisher took its place.
     Replaced,
@@ -217,7 +218,8 @@ pub enum SrtState {
     Up,
 }
 
-/// The figures of one connection since it began, read about every 500 ms.
+/// The figures of one connection since it began, read about every 500 ms. With rsrt `buffer` and `bandwidth` are zero, on an
+/// output `rtt` as well, and there `lost` counts what was sent again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SrtFigures {
     /// The other side.
@@ -257,6 +259,8 @@ pub struct SrtFigures {
 pub struct SrtStatus {
     /// How it stands.
     pub state: SrtState,
+    /// What carries it, once it was opened: never [`Backend::Auto`].
+    pub backend: Option<Backend>,
     /// Its connections by place: one for an input or a caller, as many as it may serve for a listening output.
     pub connections: Vec<Option<SrtFigures>>,
     /// Connections that came about so far.
@@ -275,8 +279,8 @@ impl SrtStatus {
     /// Takes over `other`, without taking memory where both have as many places.
     pub(in crate::plane) fn copy(&mut self, other: &Self) {
         let connections = std::mem::take(&mut self.connections);
-        let Self { state, connections: _, connected, refused, slow, overflow, events_lost } = *other;
-        *self = Self { state, connections, connected, refused, slow, overflow, events_lost };
+        let Self { state, backend, connections: _, connected, refused, slow, overflow, events_lost } = *other;
+        *self = Self { state, backend, connections, connected, refused, slow, overflow, events_lost };
         self.connections.clone_from(&other.connections);
     }
 }

@@ -117,6 +117,10 @@ pub(super) trait Library: Send {
     /// Waits at most `timeout` until there is something to read, to accept, or to learn about any socket, and puts each
     /// such socket into `ready`.
     fn wait(&mut self, timeout: Span, ready: &mut Vec<SocketId>);
+    /// Whether [`Library::wait`] returns as well when the worker's bell rings.
+    fn hears_the_bell(&self) -> bool {
+        false
+    }
     /// Begins to call; the outcome is learned by [`Library::wait`] and [`Library::phase`].
     fn dial(&mut self, settings: &Settings) -> Result<SocketId, Fault>;
     /// Listens; whoever calls is let in by `door`.

@@ -23,8 +23,9 @@ use crate::units::{Instant, Span};
 
 /// How often figures are read.
 pub(super) const MEASURE: Span = Span::from_millis(500);
-/// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow.
-const SLOW: u32 = 4;
+/// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow. It is more than the two
+/// seconds for which a way may be dark.
+const SLOW: u32 = 6;
 /// A connection that held so long was a good one.
 const HELD: Span = Span::from_secs(1);
 /// Messages read from one socket before the next has its turn.
@@ -109,8 +110,9 @@ impl Link {
         present: Arc<AtomicUsize>,
         teller: Arc<Teller>,
         out: triple_buffer::Input<SrtStatus>,
-        places: usize,
+        first: &SrtStatus,
     ) -> Self {
+        let places = first.connections.len().max(1);
         let backoff = Backoff::new(&settings.url);
         Self {
             settings,
@@ -118,14 +120,14 @@ impl Link {
             hall,
             listener: None,
             call: None,
-            peers: (0..places.max(1)).map(|_| None).collect(),
+            peers: (0..places).map(|_| None).collect(),
             present,
             retry_at: Instant::LONG_AGO,
             measure_at: Instant::LONG_AGO,
             backoff,
             told: None,
             teller,
-            status: SrtStatus { connections: vec![None; places.max(1)], ..SrtStatus::default() },
+            status: SrtStatus { connections: vec![None; places], ..first.clone() },
             out,
             spare: Box::new(Frame::EMPTY),
         }

@@ -12,7 +12,7 @@
 //! A call that nobody answers lasts as long as `connect` says, and the next one follows 100 ms later; after a call that
 //! was refused, or could not be made, pauses double from 100 ms to 5 s.
 //!
-//! The time of a message is said at the backend, `libsrt`.
+//! What the time of a message means is said at each backend, `libsrt` and `rsrt`.
 
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -24,10 +24,10 @@ use crossbeam_channel::{Sender, bounded};
 use super::error::OpenError;
 use crate::config::{Backend, Interface, Role, SrtPlan};
 use access::{Door, Teller};
-use library::{Direction, Library, Settings, Why};
+use library::{Direction, Settings, Why};
 use link::{Flow, Hall, Link};
 use ring::{Consumer, Doorbell, Producer};
-use worker::Handle;
+use worker::{Handle, Worker};
 
 mod access;
 mod backoff;
@@ -36,6 +36,7 @@ mod library;
 mod libsrt;
 mod link;
 mod ring;
+mod rsrt;
 mod worker;
 
 pub use event::{End, Reason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What};
@@ -164,26 +165,59 @@ struct Opened {
     status: triple_buffer::Output<SrtStatus>,
 }
 
-fn open(place: &Place<'_>, direction: Direction, flow: Flow) -> Result<Opened, OpenError> {
-    match place.plan.backend {
-        Backend::Auto | Backend::Libsrt => {
-            if let Err(why) = libsrt::version() {
-                return Err(OpenError::Srt { url: place.url.to_owned(), why });
-            }
-            open_with(place, direction, flow, || libsrt::Backend::new(direction))
+/// Which backend carries an SRT input or output, and why that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// The backend: never [`Backend::Auto`].
+    pub backend: Backend,
+    /// Why, as the end of a sentence that begins with its name.
+    pub why: String,
+}
+
+/// Which backend carries `plan` at `address` on this box; libsrt is loaded if it was not.
+///
+/// # Errors
+/// When the one that is asked for, or needed, is not there or cannot do it: why, and what to do about it.
+pub fn carrier(plan: &SrtPlan, address: SocketAddr) -> Result<Carrier, String> {
+    let beyond = plan.beyond_rsrt(address);
+    match (plan.backend, libsrt::version(), beyond) {
+        (Backend::Libsrt, Ok(version), _) => {
+            Ok(Carrier { backend: Backend::Libsrt, why: format!("{version}, as configured") })
         }
-        Backend::Rsrt => Err(OpenError::Srt {
-            url: place.url.to_owned(),
-            why: "the backend `rsrt` is not there yet: use `libsrt` or `auto`".to_owned(),
-        }),
+        (Backend::Libsrt, Err(missing), None) => {
+            Err(format!("{missing}; or leave `backend` out to use the built-in rsrt"))
+        }
+        (Backend::Auto, Ok(version), _) => {
+            Ok(Carrier { backend: Backend::Libsrt, why: format!("{version}, which is installed") })
+        }
+        (Backend::Auto | Backend::Libsrt, Err(missing), Some(what)) => {
+            Err(format!("{missing}; the built-in rsrt cannot do {what}"))
+        }
+        (Backend::Auto, Err(missing), None) => Ok(Carrier { backend: Backend::Rsrt, why: missing }),
+        (Backend::Rsrt, _, Some(what)) => {
+            Err(format!("`rsrt` cannot do {what}: write `libsrt`, or leave `backend` out"))
+        }
+        (Backend::Rsrt, _, None) => Ok(Carrier { backend: Backend::Rsrt, why: "as configured".to_owned() }),
     }
 }
 
-fn open_with<L: Library + 'static>(
+fn open(place: &Place<'_>, direction: Direction, flow: Flow) -> Result<Opened, OpenError> {
+    let carrier = carrier(place.plan, place.address);
+    let carrier = carrier.map_err(|why| OpenError::Srt { url: place.url.to_owned(), why })?;
+    let started = match carrier.backend {
+        Backend::Rsrt => worker::alone(direction, rsrt::Backend::new).map(|worker| (worker, 0)),
+        Backend::Auto | Backend::Libsrt => worker::shared(direction, move |_| libsrt::Backend::new(direction)),
+    };
+    let worker = started.map_err(|source| OpenError::System { doing: "start the SRT thread", source })?;
+    open_with(place, direction, flow, worker, carrier.backend)
+}
+
+fn open_with(
     place: &Place<'_>,
     direction: Direction,
     flow: Flow,
-    library: impl FnOnce() -> std::io::Result<L>,
+    (worker, key): (Worker, u64),
+    backend: Backend,
 ) -> Result<Opened, OpenError> {
     let plan = place.plan;
     let teller = Teller::new(place.end, place.events.clone());
@@ -203,12 +237,10 @@ fn open_with<L: Library + 'static>(
         local: None,
         direction,
     };
-    let first = SrtStatus { connections: vec![None; places], ..SrtStatus::default() };
+    let first = SrtStatus { backend: Some(backend), connections: vec![None; places], ..SrtStatus::default() };
     let (out, status) = triple_buffer::triple_buffer(&first);
     let present = Arc::new(AtomicUsize::new(0));
-    let system = |source| OpenError::System { doing: "start the SRT thread", source };
-    let (worker, key) = worker::worker(direction, library).map_err(system)?;
-    let link = Link::new(settings, flow, hall, Arc::clone(&present), teller, out, places);
+    let link = Link::new(settings, flow, hall, Arc::clone(&present), teller, out, &first);
     let bell = Arc::clone(&worker.bell);
     let handle = worker.open(key, link).map_err(|fault| match fault.why {
         Why::System(errno) => {

@@ -1,4 +1,5 @@
-//! The threads that backends run on: for each backend one that receives and one that sends, for the whole process.
+//! The threads that backends run on: with libsrt, which has threads of its own besides, one that receives and one that
+//! sends for the whole process; with rsrt, one for each input and output.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,39 +52,58 @@ struct Workers {
 
 static WORKERS: Mutex<Workers> = Mutex::new(Workers { receives: None, sends: None, next: 0 });
 
-/// The worker for `direction`, which is started with `library` where it does not run, and a number for a link.
-pub(super) fn worker<L: Library + 'static>(
+/// The worker that all share for `direction`, which is started with `library` where it does not run, and a number for a
+/// link.
+pub(super) fn shared<L: Library + 'static>(
     direction: Direction,
-    library: impl FnOnce() -> std::io::Result<L>,
+    library: impl FnOnce(&Doorbell) -> std::io::Result<L> + Send + 'static,
 ) -> std::io::Result<(Worker, u64)> {
     let mut workers = WORKERS.lock();
     workers.next += 1;
     let next = workers.next;
-    let (place, name) = match direction {
-        Direction::In => (&mut workers.receives, "srt-in"),
-        Direction::Out => (&mut workers.sends, "srt-out"),
+    let place = match direction {
+        Direction::In => &mut workers.receives,
+        Direction::Out => &mut workers.sends,
     };
     if let Some(worker) = place {
         return Ok((worker.clone(), next));
     }
+    let worker = alone(direction, library)?;
+    *place = Some(worker.clone());
+    Ok((worker, next))
+}
+
+/// A worker of its own, that ends when nobody has it any more.
+pub(super) fn alone<L: Library + 'static>(
+    direction: Direction,
+    library: impl FnOnce(&Doorbell) -> std::io::Result<L> + Send + 'static,
+) -> std::io::Result<Worker> {
     let (commands, asked) = unbounded();
     let bell = Doorbell::new()?;
     let epoll = Epoll::new(1)?;
     epoll.add(bell.descriptor(), 0)?;
     let worker = Worker { commands, bell: Arc::clone(&bell) };
-    let mut running = Running {
-        direction,
-        library: Box::new(library()?),
-        asked,
-        bell,
-        epoll,
-        links: BTreeMap::new(),
-        ready: Vec::new(),
-        tick_at: Instant::LONG_AGO,
+    let (started, outcome) = bounded(1);
+    let name = match direction {
+        Direction::In => "srt-in",
+        Direction::Out => "srt-out",
     };
-    thread::Builder::new().name(name.to_owned()).spawn(move || running.run())?;
-    *place = Some(worker.clone());
-    Ok((worker, next))
+    // The library is made on its thread, since it may be of use there only.
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let library: Box<dyn Library> = match library(&bell) {
+            Ok(library) => Box::new(library),
+            Err(error) => {
+                let _ = started.send(Err(error));
+                return;
+            }
+        };
+        let _ = started.send(Ok(()));
+        let tick_at = Instant::LONG_AGO;
+        let (links, ready) = (BTreeMap::new(), Vec::new());
+        Running { direction, library, asked, bell, epoll, links, ready, tick_at }.run();
+    })?;
+    outcome.recv().map_err(std::io::Error::other)??;
+    Ok(worker)
 }
 
 impl Worker {
@@ -143,6 +163,10 @@ impl Running {
             }
             self.ready.clear();
             match self.direction {
+                _ if self.library.hears_the_bell() => {
+                    self.library.wait(TICK, &mut self.ready);
+                    self.bell.hear();
+                }
                 Direction::In => self.library.wait(PATIENCE, &mut self.ready),
                 Direction::Out => {
                     self.epoll.wait(PATIENCE.nanos());
@@ -293,7 +317,8 @@ mod tests {
             let flow = Flow::In { frames, bell: Doorbell::new().unwrap() };
             let teller = Teller::new(End::Input(InputId(number.into())), events.clone());
             let (out, _status) = triple_buffer::triple_buffer(&SrtStatus::default());
-            let mut link = Link::new(settings, flow, None, Arc::new(AtomicUsize::new(0)), teller, out, 1);
+            let mut link =
+                Link::new(settings, flow, None, Arc::new(AtomicUsize::new(0)), teller, out, &SrtStatus::default());
             link.begin(&mut library, at).unwrap();
             links.push(link);
         }

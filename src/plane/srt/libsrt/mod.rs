@@ -5,6 +5,10 @@
 //! sent it plus the latency, on the clock of this box. That time is used, rather than the one at which a thread came to
 //! fetch the message, so that the spacing of datagrams is the sender's own. What jitter the network made is gone from
 //! it, as SRT means it to be: figures of jitter tell of the sender, not of the way.
+//!
+//! A listener of libsrt 1.5.1 keeps some 140 KB for a while for each caller that comes with a valid cookie, before anybody is
+//! asked whether it may: 10,000 callers in a few seconds took 1.4 GB. Nothing on this side can stop it, since libsrt has the
+//! socket. A listener that strangers can reach wants a packet filter that limits new callers, or the backend rsrt.
 
 use std::collections::BTreeMap;
 use std::io;
