@@ -275,7 +275,7 @@ impl Judge {
                 state.due = now + TICK;
                 let missing = last.map_or(0, |last| now.since(last).nanos() / 1_000_000);
                 let measured = evidence.link.and_then(|link| link.value(criterion));
-                self.raise(criterion, measured.unwrap_or(missing.unsigned_abs()), now);
+                self.raise(criterion, measured.unwrap_or_else(|| missing.unsigned_abs()), now);
             } else {
                 state.due = overdue_at;
             }
