@@ -63,7 +63,8 @@ impl Lines {
                     number += 1;
                     let [main, backup] = is_cut.each_ref().map(|cut| cut.load(Ordering::Relaxed));
                     let loses = is_lossy.load(Ordering::Relaxed);
-                    if !main && !(loses && number.is_multiple_of(LOST)) {
+                    let is_lost = loses && number.is_multiple_of(LOST);
+                    if !main && !is_lost {
                         sender.send_to(bytes, "239.1.1.1:5000").unwrap();
                     }
                     waiting.extend_from_slice(bytes);
@@ -73,7 +74,8 @@ impl Lines {
                         datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
                         datagram.extend(waiting.drain(..FEW));
                         // far from where the other loses: the datagrams hold what came within the last three
-                        if !backup && !(loses && number % LOST == LOST / 2) {
+                        let is_lost = loses && number % LOST == LOST / 2;
+                        if !backup && !is_lost {
                             sender.send_to(&datagram, "239.1.1.2:5000").unwrap();
                         }
                     }

@@ -197,7 +197,7 @@ mod tests {
         use std::time::Duration;
         for ms in [0, 20, 120, 999, 1000, 1500, 8000, 65_535] {
             let shown = format!("{:?}", Duration::from_millis(ms));
-            assert_eq!(latency(&shown), Span::from_millis(i64::try_from(ms).unwrap()), "{shown}");
+            assert_eq!(latency(&shown), Span::from_millis(u32::try_from(ms).unwrap()), "{shown}");
         }
         assert_eq!(latency("soon"), Span::ZERO);
     }
