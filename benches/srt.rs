@@ -116,7 +116,7 @@ impl Doing {
     fn sending(socket: UdpSocket, rate: u64) -> Self {
         let (start, mut sent) = (Instant::now(), 0_u32);
         Self::start(move || {
-            let due = start.elapsed().as_micros() as u64 * rate / 8 / 1316;
+            let due = u64::try_from(start.elapsed().as_micros()).unwrap() * rate / 8 / 1316;
             while u64::from(sent) < due {
                 // Nobody listens yet, or no more.
                 let _ = socket.send(&datagram(sent % 1_000_000));
