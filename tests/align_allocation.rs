@@ -35,7 +35,7 @@ fn nothing_is_allocated_once_it_is_made() {
         for packet in packets {
             given += 1;
             let handle = Handle { frame: u32::try_from(*packet).unwrap(), offset: 0 };
-            aligner.packet(*feed, Packet::new(&source.packets[*packet]), handle, at, |_| back += 1);
+            aligner.packet(*feed, Packet::new(&source.packets[*packet]), None, handle, at, |_| back += 1);
         }
         while aligner.next_due(at, |_| back += 1).is_some() {
             back += 1;

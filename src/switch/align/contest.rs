@@ -244,9 +244,9 @@ impl Merge {
         choice
     }
 
-    /// The next packet, where the first ones of the feeds in `present` are not all the same.
-    pub(super) fn contest(&self, present: Set) -> Option<Outcome> {
-        let lead = self.lead.filter(|lead| present & 1 << lead != 0);
+    /// The next packet, where the first ones of the feeds in `present` are not all the same; `lead` is the one that needs no reason.
+    pub(super) fn contest(&self, present: Set, lead: Option<usize>) -> Option<Outcome> {
+        let lead = lead.filter(|lead| present & 1 << lead != 0);
         let with_identity = |i: usize| self.feeds[i].identity().is_some();
         let start = match lead {
             Some(lead) if with_identity(lead) => lead,
