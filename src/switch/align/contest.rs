@@ -9,7 +9,7 @@ use crate::units::{Instant, Pid, Span};
 /// How far a skew may be from the one that is established for a packet found at that distance to be the same.
 const TOLERANCE: i64 = 50_000_000;
 /// Packets looked at for one of a PID.
-const PID_REACH: usize = 48;
+pub(super) const PID_REACH: usize = 48;
 /// Packets looked at for one that shows where a feed stands.
 const REACH: usize = 6;
 /// How far on the packet behind a bad copy may be.
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 
 /// Where a packet stands among those of its PID, counted from the last that left: the lower, the earlier. The next in turn
 /// with payload has 2.
-const IN_TURN: u8 = 2;
+pub(super) const IN_TURN: u8 = 2;
 
 /// ISO/IEC 13818-1 2.4.3.3: with payload the counter goes up by one, or the packet is a duplicate; without it stays.
 #[inline]

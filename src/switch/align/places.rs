@@ -8,10 +8,12 @@
 //! believed, and the log, have the same places.
 
 use super::Handle;
+use super::contest::{IN_TURN, PID_REACH};
 use super::feed::{Feed, Role};
 use super::merge::{Choice, Merge, Set};
 use super::track::{Found, Rec};
 use crate::transport::Ordinal;
+use crate::units::Instant;
 
 /// Packets with a PCR in a row that must have the same numbers.
 const AGREE: u32 = 3;
@@ -220,13 +222,17 @@ impl Merge {
             }
         }
         for (i, _) in self.members(placed & !group) {
-            if self.votes(from, i).refute() {
+            if self.votes(from, i).refute() || self.is_out_of_turn(rec, i) {
                 return Placed::False(if self.lead == Some(i) { from } else { i });
             }
         }
-        if placed == all.feeds {
-            // what comes later cannot leave before, so that all leave by the time of the first
-            Placed::Take(Choice { feeds: group, from, blank: rec.blank, ..all })
+        if group == all.feeds {
+            Placed::Take(Choice { from, ..all })
+        } else if placed == all.feeds {
+            // it leaves in the time of those that have it: where another lost a PCR, that one's time may be far off
+            let (due, leaves) = (Instant::NEVER, Instant::NEVER);
+            let choice = Choice { feeds: group, from, blank: rec.blank, open: 0, due, leaves };
+            Placed::Take(self.widen(choice, group))
         } else {
             Placed::First { from, group, placed }
         }
@@ -247,6 +253,18 @@ impl Merge {
         let votes = self.votes(x, y);
         let other = if self.lead == Some(y) { x } else { y };
         if votes.same > votes.other { Placed::Bad(other) } else { Placed::False(other) }
+    }
+
+    /// Whether the counter says that others of its PID come before a packet, and that `feed` has the next of them. By its place
+    /// what that feed has comes later.
+    fn is_out_of_turn(&self, rec: &Rec, i: usize) -> bool {
+        if rec.blank || self.rank(rec).is_none_or(|rank| rank <= IN_TURN) {
+            return false;
+        }
+        let feed = &self.feeds[i];
+        let mut waiting = feed.others_from(feed.track.head()).take(PID_REACH);
+        let first = waiting.find(|other| other.outline.pid() == rec.outline.pid());
+        first.is_some_and(|first| self.rank(first) == Some(IN_TURN))
     }
 
     /// Whether packets behind the first of two feeds have the same places in both.
@@ -296,7 +314,7 @@ impl Merge {
             return tail.find(is_this).map_or(Settled::Next, |n| Settled::Left(n + 1));
         }
         let comes_before = |n: &u64| log.ordinal(*n).is_none_or(|left| left.is_before(place));
-        let there = (feed.cursor..log.end()).find(|n| !comes_before(n)).unwrap_or(log.end());
+        let there = (feed.cursor..log.end()).find(|n| !comes_before(n)).unwrap_or_else(|| log.end());
         let has_left = log.ordinal(there) == Some(place);
         let is_same = has_left && log.get(there).is_some_and(|left| left.fingerprint == rec.fingerprint);
         if !is_same && self.log_refutes(feed) {
