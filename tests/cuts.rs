@@ -116,6 +116,36 @@ fn identical_feeds_of_many_null_packets_are_one_stream() {
     identical("1500k", "-muxrate 4M", 1);
 }
 
+/// Two feeds in RTP with the same sequence numbers, each of which lost what lies beside what the other lost: what leaves is the
+/// source, null packets and all, whichever of them is followed.
+#[test]
+fn identical_feeds_in_rtp_with_equal_numbers_are_the_source_to_the_packet() {
+    let tape = movie(20, &format!("{} -b:v 1500k", h264(25)), "aac", "-muxrate 4M");
+    let fine = |at: i64| (1_500 * MS..18_000 * MS).contains(&at);
+    let feeds = || {
+        let main = Feed::new(tape.clone()).lossy_beside(0, fine);
+        let backup = Feed::new(tape.clone().later(23 * MS)).lossy_beside(1, fine);
+        [main, backup]
+    };
+    let wrong = |feeds: [Feed; 2]| -> usize {
+        let mut stage = Stage::new(feeds.into());
+        stage.run(3_000 * MS);
+        for n in 1..=10 {
+            stage.take(n % 2);
+            stage.run(stage.now() + 1_330 * MS);
+        }
+        stage.run(19_000 * MS);
+        let output = stage.finish();
+        assert_eq!(output.kinds(), BTreeMap::from([("identical", 10)]));
+        let begins = |packet: &[u8; 188]| *packet == output.packets[0];
+        let first = tape.packets.iter().position(begins).unwrap();
+        assert!(output.packets.len() > tape.packets.len() * 9 / 10);
+        output.packets.iter().zip(&tape.packets[first..]).filter(|(left, source)| left != source).count()
+    };
+    assert_eq!(wrong(feeds().map(Feed::in_rtp)), 0);
+    assert!(wrong(feeds()) > 0, "without numbers nothing tells where the null packets were");
+}
+
 /// Two encoders of one source and one clock, switched 50 times.
 fn locked(more: &str) {
     let rate = |rate: &str| format!("-b:v {rate} -maxrate {rate} -bufsize 200k -c:a aac -b:a 96k {more}");

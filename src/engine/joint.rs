@@ -123,7 +123,7 @@ impl Joint {
             self.restructure(place, analyser, slots);
         }
         let keeps = !self.pasts.is_empty() && !self.deck().is_merged(place);
-        for offset in packets.offsets() {
+        for (offset, ordinal) in packets.offsets().zip(packets.ordinals()) {
             let handle = Handle { frame: slot.0, offset };
             let Some(bytes) = packet_at(frame, offset) else { continue };
             let packet = Packet::new(bytes);
@@ -134,10 +134,10 @@ impl Joint {
             let both = self.both;
             let (deck, other) = self.decks();
             slots.share(slot);
-            deck.packet(place, packet, handle, at, |h| release(slots, h));
+            deck.packet(place, packet, ordinal, handle, at, |h| release(slots, h));
             if both {
                 slots.share(slot);
-                other.packet(place, packet, handle, at, |h| release(slots, h));
+                other.packet(place, packet, ordinal, handle, at, |h| release(slots, h));
             }
             let Some(past) = self.pasts.get_mut(place) else { continue };
             let number = past.next();
@@ -245,7 +245,7 @@ impl Joint {
         for (handle, at) in past {
             let Some(bytes) = packet_at(frames.frame(Slot(handle.frame)), handle.offset) else { continue };
             slots.share(Slot(handle.frame));
-            other.packet(plan.to, Packet::new(bytes), handle, at, |h| release(slots, h));
+            other.packet(plan.to, Packet::new(bytes), None, handle, at, |h| release(slots, h));
         }
         (self.both, self.entered) = (true, false);
         true

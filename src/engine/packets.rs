@@ -1,7 +1,7 @@
 //! The packets of one datagram.
 
 use super::slots::{FRAME_SIZE, Slot};
-use crate::transport::Layout;
+use crate::transport::{Layout, Ordinal};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
 
 /// The most packets that one frame can hold.
@@ -15,6 +15,8 @@ pub(super) struct Packets {
     stride: u16,
     /// At least one.
     pub(super) count: u8,
+    /// Where the first of them stands in the RTP stream: the extended sequence number of the datagram.
+    pub(super) sequence: Option<u32>,
     outlines: [Outline; MOST],
 }
 
@@ -23,7 +25,7 @@ impl Packets {
     #[inline]
     pub(super) fn read(slot: Slot, layout: &Layout, frame: &[u8; FRAME_SIZE]) -> (Self, bool) {
         let (offset, stride, count) = (layout.offset, layout.stride, layout.packets);
-        let mut packets = Self { slot, offset, stride, count, outlines: [Outline::default(); MOST] };
+        let mut packets = Self { slot, offset, stride, count, sequence: None, outlines: [Outline::default(); MOST] };
         let mut synchronised = false;
         for (offset, outline) in packets.offsets().zip(&mut packets.outlines) {
             if let Some(bytes) = packet_at(frame, offset) {
@@ -39,6 +41,13 @@ impl Packets {
     pub(super) fn offsets(&self) -> impl Iterator<Item = u16> + use<> {
         let (offset, stride) = (self.offset, self.stride);
         (0..u16::from(self.count)).map(move |i| offset + i * stride)
+    }
+
+    /// Where each packet stands in the RTP stream, if it came in one.
+    #[inline]
+    pub(super) fn ordinals(&self) -> impl Iterator<Item = Option<Ordinal>> + use<> {
+        let sequence = self.sequence;
+        (0..self.count).map(move |i| sequence.and_then(|sequence| Ordinal::new(sequence, i)))
     }
 
     /// The offset of one packet in its frame, and its outline.

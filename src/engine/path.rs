@@ -10,7 +10,7 @@ use crate::health::{Change, Criterion, Evidence, Judge, Limits, LinkFigures, Lin
 use crate::measure::{Arrivals, Rates, arrivals};
 use crate::switch::policy::Candidate;
 use crate::tr101290::{Analyser, Indicator, Place};
-use crate::transport::{self, Figures, Framing, Reorder, Verdict};
+use crate::transport::{self, Figures, Framing, Held, Reorder, Verdict};
 use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, Instant, Span};
 
@@ -117,7 +117,7 @@ impl Path {
         };
         self.figures.odd += u64::from(layout.odd);
         self.arrivals.datagram(at, u32::from(layout.packets) * PACKET_BYTES);
-        let (packets, synchronised) = Packets::read(slot, &layout, frames.frame(slot));
+        let (mut packets, synchronised) = Packets::read(slot, &layout, frames.frame(slot));
         if !synchronised {
             // one datagram of something else among good ones is no fault of the stream; a second in a row is
             self.figures.foreign += 1;
@@ -139,6 +139,7 @@ impl Path {
             self.lose(self.figures.rtp_lost - lost, at);
             match verdict {
                 Verdict::Next => {
+                    packets.sequence = Some(self.reorder.latest());
                     self.deliver_now(frames, packets, at, slots, channel);
                     self.drain_reorder(frames, at, slots, channel);
                     return;
@@ -158,9 +159,10 @@ impl Path {
             let lost = self.figures.rtp_lost;
             let ready = self.reorder.next_ready(&mut self.figures);
             self.lose(self.figures.rtp_lost - lost, at);
-            let Some(held) = ready else { return };
-            self.came = self.came.max(held.at);
-            self.deliver(frames, held.item, at, slots, channel);
+            let Some(Held { item: mut packets, at: came }) = ready else { return };
+            self.came = self.came.max(came);
+            packets.sequence = Some(self.reorder.latest());
+            self.deliver(frames, packets, at, slots, channel);
         }
     }
 

@@ -186,7 +186,7 @@ pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Res
             leave(&mut aligner, due);
         }
         for bytes in &feeds[i].packets {
-            aligner.packet(i, Packet::new(bytes), Handle::default(), Instant::from_nanos(now), |_| {});
+            aligner.packet(i, Packet::new(bytes), None, Handle::default(), Instant::from_nanos(now), |_| {});
             foresight.packet(i, bytes, Instant::from_nanos(now));
             packets += 1;
             if packets.is_multiple_of(4096) {

@@ -3,11 +3,13 @@
 //! A datagram of any bytes has an outcome, and each outcome is counted.
 
 mod layout;
+mod ordinal;
 mod reorder;
 
 use serde::Serialize;
 
 pub use layout::{Layout, Rtp, read};
+pub use ordinal::Ordinal;
 pub use reorder::{Held, Reorder, Verdict, WINDOW};
 
 /// How the datagrams of an input are to be read.

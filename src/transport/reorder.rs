@@ -41,6 +41,8 @@ pub struct Reorder<T> {
     wait: Span,
     ssrc: u32,
     expected: Option<u16>,
+    /// The number of the one that went on last, extended beyond 16 bits.
+    latest: u32,
     held: Box<[Option<Held<T>>]>,
     count: u16,
     /// The highest sequence number that is held.
@@ -57,6 +59,7 @@ impl<T: Copy> Reorder<T> {
             wait,
             ssrc: 0,
             expected: None,
+            latest: 0,
             held: vec![None; usize::from(WINDOW)].into_boxed_slice(),
             count: 0,
             highest: 0,
@@ -70,6 +73,7 @@ impl<T: Copy> Reorder<T> {
     pub fn accept(&mut self, rtp: Rtp, item: T, at: Instant, figures: &mut Figures) -> Verdict {
         if self.expected == Some(rtp.sequence) && self.ssrc == rtp.ssrc {
             self.expected = Some(rtp.sequence.wrapping_add(1));
+            self.latest = self.latest.wrapping_add(1);
             figures.rtp += 1;
             figures.rtp_reordered += u64::from(self.count > 0);
             return Verdict::Next;
@@ -82,6 +86,7 @@ impl<T: Copy> Reorder<T> {
     #[cold]
     fn out_of_order(&mut self, rtp: Rtp, item: T, at: Instant, figures: &mut Figures) -> Verdict {
         let Some(expected) = self.expected else {
+            self.latest = u32::from(rtp.sequence);
             return self.begin(rtp);
         };
         let ahead = rtp.sequence.wrapping_sub(expected);
@@ -100,7 +105,9 @@ impl<T: Copy> Reorder<T> {
         }
         if restarts {
             figures.rtp_restarts += 1;
+            self.latest = (self.latest | 0xFFFF).wrapping_add(0x1_0001) | u32::from(rtp.sequence);
         } else {
+            self.latest = self.latest.wrapping_add(u32::from(ahead) + 1);
             figures.rtp_lost += u64::from(ahead);
         }
         self.begin(rtp)
@@ -141,6 +148,7 @@ impl<T: Copy> Reorder<T> {
             let expected = self.expected?;
             if let Some(held) = self.held[usize::from(expected % WINDOW)].take() {
                 self.expected = Some(expected.wrapping_add(1));
+                self.latest = self.latest.wrapping_add(1);
                 self.count -= 1;
                 self.oldest = self.held.iter().flatten().map(|h| h.at).min().unwrap_or(Instant::NEVER);
                 if self.count == 0 {
@@ -155,7 +163,15 @@ impl<T: Copy> Reorder<T> {
             }
             figures.rtp_lost += 1;
             self.expected = Some(expected.wrapping_add(1));
+            self.latest = self.latest.wrapping_add(1);
         }
+    }
+
+    /// The sequence number of the datagram that went on last, extended beyond its 16 bits (RFC 3550 A.1), modulo 2^32. Where the
+    /// sequence began anew it is ahead by more than a round.
+    #[inline]
+    pub const fn latest(&self) -> u32 {
+        self.latest
     }
 
     /// When what is missing is given up.
@@ -184,18 +200,21 @@ mod tests {
         reorder: Reorder<u16>,
         figures: Figures,
         out: Vec<u16>,
+        /// The extended number of each.
+        numbers: Vec<u32>,
         now: Instant,
     }
 
     impl Bench {
         fn new() -> Self {
             let reorder = Reorder::new(Span::from_millis(20));
-            Self { reorder, figures: Figures::default(), out: Vec::new(), now: Instant::ZERO }
+            Self { reorder, figures: Figures::default(), out: Vec::new(), numbers: Vec::new(), now: Instant::ZERO }
         }
 
         fn drain(&mut self) {
             while let Some(held) = self.reorder.next_ready(&mut self.figures) {
                 self.out.push(held.item);
+                self.numbers.push(self.reorder.latest());
             }
         }
 
@@ -210,6 +229,7 @@ mod tests {
                     Verdict::Again => self.drain(),
                     Verdict::Next => {
                         self.out.push(sequence);
+                        self.numbers.push(self.reorder.latest());
                         self.drain();
                         return;
                     }
@@ -228,6 +248,21 @@ mod tests {
         assert_eq!(bench.out, [65530, 65531, 65532, 65533, 65534, 65535, 0, 1, 2]);
         assert_eq!((bench.figures.rtp_lost, bench.figures.rtp_late, bench.figures.rtp_restarts), (0, 0, 0));
         assert_eq!(bench.figures.rtp_reordered, 4);
+        assert_eq!(bench.numbers, (65_530..=65_538).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_number_counts_what_is_lost_and_leaps_where_the_sequence_begins_anew() {
+        let mut bench = Bench::new();
+        for (ssrc, s) in [(1, 65_000), (1, 65_003), (1, 65_535), (1, 900), (2, 901), (2, 902), (2, 40_000), (2, 30_000)]
+        {
+            bench.offer(ssrc, s);
+        }
+        assert_eq!(bench.out, [65_000, 65_003, 65_535, 900, 901, 902, 40_000, 30_000]);
+        assert!(bench.out.iter().zip(&bench.numbers).all(|(s, number)| u32::from(*s) == number & 0xFFFF));
+        let steps: Vec<_> = bench.numbers.windows(2).map(|w| w[1] - w[0]).collect();
+        assert_eq!(steps[..3], [3, 532, 901]);
+        assert!([3, 5, 6].iter().all(|i| steps[*i] > 0x1_0000) && steps[4] == 1, "{steps:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub(crate) mod source;
 
 use changeover::switch::align::{Aligner, Event, Handle, Kinship, Leaving, Settings};
+use changeover::transport::Ordinal;
 use changeover::ts::Packet;
 use changeover::units::{Instant, Span};
 
@@ -168,10 +169,24 @@ pub(crate) fn run(aligner: &mut Aligner, feeds: &[Feeding<'_>], until: i64) -> O
     run_with(aligner, feeds, until, |_, _, _| {})
 }
 
+/// Where each packet of a source stands in the RTP stream of a feed; nowhere, where there are none.
+pub(crate) type Ordinals = Vec<Option<Ordinal>>;
+
 /// The same, with something to do at each datagram.
 pub(crate) fn run_with(
     aligner: &mut Aligner,
     feeds: &[Feeding<'_>],
+    until: i64,
+    also: impl FnMut(&mut Aligner, i64, &mut dyn FnMut(Handle)),
+) -> Output {
+    run_numbered(aligner, feeds, &[], until, also)
+}
+
+/// The same of feeds in RTP.
+pub(crate) fn run_numbered(
+    aligner: &mut Aligner,
+    feeds: &[Feeding<'_>],
+    ordinals: &[Ordinals],
     until: i64,
     mut also: impl FnMut(&mut Aligner, i64, &mut dyn FnMut(Handle)),
 ) -> Output {
@@ -196,7 +211,8 @@ pub(crate) fn run_with(
             if last[feed].replace(*packet).is_some_and(|last| last + 1 != *packet) {
                 aligner.lost(feed);
             }
-            aligner.packet(feed, bytes, handle, Instant::from_nanos(at), |handle| _ = ledger.back(handle));
+            let ordinal = ordinals.get(feed).and_then(|all| *all.get(*packet)?);
+            aligner.packet(feed, bytes, ordinal, handle, Instant::from_nanos(at), |handle| _ = ledger.back(handle));
         }
         also(aligner, at, &mut |handle| _ = ledger.back(handle));
         ledger.take(aligner, at);

@@ -117,6 +117,18 @@ impl Feed {
         self
     }
 
+    /// Of ten datagrams in a row, of seven packets each, every other one is lost, and that again every 462 packets: those of
+    /// `half` 0 lie between those of `half` 1.
+    pub fn lossy_beside(mut self, half: usize, times: impl Fn(i64) -> bool) -> Self {
+        for block in (0..self.lost.len().saturating_sub(462)).step_by(462) {
+            for datagram in (half..10).step_by(2) {
+                let place = block + 7 * datagram;
+                self.hit[place] |= times(self.tape.at[place]);
+            }
+        }
+        self
+    }
+
     /// When the last packet comes.
     pub fn end(&self) -> i64 {
         *self.tape.at.last().unwrap()

@@ -4,6 +4,7 @@ use super::feed::{Clock, Role};
 use super::merge::Merge;
 use super::track::Rec;
 use super::{Event, Handle, Parting};
+use crate::transport::Ordinal;
 use crate::ts::Outline;
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
@@ -44,8 +45,15 @@ impl Merge {
 
     /// A packet of a feed. Its number, if it waits.
     #[inline]
-    pub(super) fn packet<R: FnMut(Handle)>(&mut self, i: usize, rec: Rec, release: &mut R) -> Option<u64> {
+    pub(super) fn packet<R: FnMut(Handle)>(
+        &mut self,
+        i: usize,
+        rec: Rec,
+        ordinal: Option<Ordinal>,
+        release: &mut R,
+    ) -> Option<u64> {
         let at = rec.at;
+        self.count_on(i, ordinal);
         let feed = self.feeds.get_mut(i)?;
         let silent = at.since(feed.last_at);
         if silent > Span::ZERO {
@@ -57,16 +65,19 @@ impl Merge {
             }
         }
         self.expire(i, at, release);
-        let feed = &mut self.feeds[i];
+        let feed = &self.feeds[i];
         if feed.track.is_empty() && feed.role == Role::Joined && feed.is_behind(&self.log) {
             // what comes too late is most often what left last
-            if self.log.get(feed.cursor).is_some_and(|left| left.fingerprint == rec.fingerprint) {
+            let is_like = self.log.get(feed.cursor).is_some_and(|left| left.fingerprint == rec.fingerprint);
+            if is_like && self.can_be(i, ordinal, feed.cursor) {
+                let feed = &mut self.feeds[i];
                 feed.counts.late += 1;
                 feed.cursor += 1;
                 release(rec.handle());
                 return None;
             }
         }
+        let feed = &mut self.feeds[i];
         if feed.track.is_full()
             && let Some(old) = feed.track.pop()
         {
@@ -74,7 +85,7 @@ impl Merge {
             release(old.handle());
         }
         let number = feed.track.end();
-        feed.track.push(rec);
+        feed.track.push(rec, ordinal);
         if let Some(pacer) = &mut feed.pacer {
             pacer.packet(number, at);
         }
@@ -115,7 +126,9 @@ impl Merge {
             self.part(i, Parting::Silent);
             return;
         }
-        self.feeds[i].interrupt();
+        if silent > INTERRUPTION || !self.holds_its_place(i) {
+            self.feeds[i].interrupt();
+        }
     }
 
     /// A PCR in the packet of this number.
@@ -158,6 +171,7 @@ impl Merge {
 
     /// A feed goes its own way.
     pub(super) fn part(&mut self, i: usize, why: Parting) {
+        self.displace(i);
         let feed = &mut self.feeds[i];
         feed.role = Role::Apart;
         feed.broken = None;

@@ -9,7 +9,7 @@ use crate::units::{Instant, Pid, Span};
 /// How far a skew may be from the one that is established for a packet found at that distance to be the same.
 const TOLERANCE: i64 = 50_000_000;
 /// Packets looked at for one of a PID.
-const PID_REACH: usize = 48;
+pub(super) const PID_REACH: usize = 48;
 /// Packets looked at for one that shows where a feed stands.
 const REACH: usize = 6;
 /// How far on the packet behind a bad copy may be.
@@ -41,7 +41,7 @@ pub(super) enum Outcome {
 
 /// Where a packet stands among those of its PID, counted from the last that left: the lower, the earlier. The next in turn
 /// with payload has 2.
-const IN_TURN: u8 = 2;
+pub(super) const IN_TURN: u8 = 2;
 
 /// ISO/IEC 13818-1 2.4.3.3: with payload the counter goes up by one, or the packet is a duplicate; without it stays.
 #[inline]
@@ -244,9 +244,9 @@ impl Merge {
         choice
     }
 
-    /// The next packet, where the first ones of the feeds in `present` are not all the same.
-    pub(super) fn contest(&self, present: Set) -> Option<Outcome> {
-        let lead = self.lead.filter(|lead| present & 1 << lead != 0);
+    /// The next packet, where the first ones of the feeds in `present` are not all the same; `lead` is the one that needs no reason.
+    pub(super) fn contest(&self, present: Set, lead: Option<usize>) -> Option<Outcome> {
+        let lead = lead.filter(|lead| present & 1 << lead != 0);
         let with_identity = |i: usize| self.feeds[i].identity().is_some();
         let start = match lead {
             Some(lead) if with_identity(lead) => lead,

@@ -6,6 +6,7 @@ use super::pace::Pacer;
 use super::rate::Rate;
 use super::track::{Rec, Track};
 use super::{Counts, Handle};
+use crate::transport::Ordinal;
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
 /// How fast a feed's place in time follows what is measured: 10 ms in a second.
@@ -59,6 +60,12 @@ pub(super) struct Feed {
     /// The first packet that waits and is not blank, or where it will be.
     identity: u64,
     pub(super) mistrust: u32,
+    /// Where the packet that came last stands in its RTP stream.
+    pub(super) ordinal: Option<Ordinal>,
+    /// By how much its ordinals are ahead of its places: see [`super::places`].
+    pub(super) rounds: u32,
+    /// Packets in a row that had the same sequence number in the followed feed.
+    pub(super) agreed: u32,
     pub(super) last_at: Instant,
     /// The usual time from one datagram to the next, in nanoseconds.
     pub(super) gap: i64,
@@ -87,6 +94,9 @@ impl Feed {
             known: false,
             identity: 0,
             mistrust: 0,
+            ordinal: None,
+            rounds: 0,
+            agreed: 0,
             last_at: Instant::LONG_AGO,
             gap: 0,
             slewed: Instant::LONG_AGO,

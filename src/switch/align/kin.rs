@@ -6,6 +6,7 @@
 use super::lines::{self, Comparison, Line, video_pts};
 use super::track::{Found, Rec, Track, low};
 use super::{Handle, Settings};
+use crate::transport::Ordinal;
 use crate::ts::{Outline, Packet};
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
@@ -131,6 +132,8 @@ pub(super) struct Anchor {
     pub(super) pcr: Ticks27M,
     /// The number that it waits as.
     pub(super) number: u64,
+    /// Where it stands in its RTP stream.
+    pub(super) ordinal: Option<Ordinal>,
     pub(super) at: Instant,
 }
 
@@ -141,6 +144,8 @@ pub(super) struct Shared {
     pub(super) number: u64,
     /// How much later than in the followed feed it came, in nanoseconds.
     pub(super) skew: i64,
+    /// Where it stands in the RTP stream of that feed, and in that of the followed one.
+    pub(super) ordinals: Option<(Ordinal, Ordinal)>,
 }
 
 #[derive(Debug)]
@@ -179,7 +184,8 @@ impl Sight {
         let place = self.place(self.anchors.end());
         self.around[place] = self.recent;
         self.places[place] = Place { number: anchor.number, packets: self.packets };
-        self.anchors.push(Rec::new(anchor.fingerprint, anchor.at, Handle::default(), Outline::default(), false));
+        let rec = Rec::new(anchor.fingerprint, anchor.at, Handle::default(), Outline::default(), false);
+        self.anchors.push(rec, anchor.ordinal);
         self.evidence.anchors += 1;
         again
     }
@@ -326,10 +332,15 @@ impl Kin {
         let neighbours = there.neighbours(number, &own.recent);
         let (skew, place) = (anchor.at.nanos() - rec.at.nanos(), there.places[there.place(number)]);
         let apart = (there.packets - place.packets).cast_signed();
-        let common = if i == which { (skew, apart, anchor.number) } else { (-skew, -apart, place.number) };
+        let ordinals = anchor.ordinal.zip(there.anchors.ordinal(number));
+        let (common, ordinals) = if i == which {
+            ((skew, apart, anchor.number), ordinals)
+        } else {
+            ((-skew, -apart, place.number), ordinals.map(|(of_lead, own)| (own, of_lead)))
+        };
         let sight = &mut self.sights[which];
         sight.meet(common.0, common.1, neighbours, anchor.at);
-        (sight.streak >= STREAK).then_some(Shared { number: common.2, skew: common.0 })
+        (sight.streak >= STREAK).then_some(Shared { number: common.2, skew: common.0, ordinals })
     }
 
     /// How feed `i` stands to `lead`; `skew` is by how much later its packets come, if they are being merged.

@@ -6,9 +6,11 @@ use super::arrival::INTERRUPTION;
 use super::contest::{Outcome, SLACK};
 use super::feed::{Feed, Role};
 use super::fingerprint::fingerprint;
+use super::places::Placed;
 use super::rate::Rate;
 use super::track::{Rec, Track, low};
 use super::{Counts, Event, Handle, Leaving, MAX_FEEDS, Parting, Settings};
+use crate::transport::Ordinal;
 use crate::ts::{PACKET_SIZE, PidTable};
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
@@ -108,6 +110,10 @@ pub(super) struct Merge {
     pub(super) contested: bool,
     /// Of some feed it is not known where its packets belong.
     pub(super) unsettled: bool,
+    /// The feeds whose RTP sequence numbers are believed to be the same.
+    pub(super) placed: Set,
+    /// The place of the last packet in the log that has one.
+    pub(super) last_place: Option<Ordinal>,
     events: VecDeque<Event>,
 }
 
@@ -131,6 +137,8 @@ impl Merge {
             wake: Instant::NEVER,
             contested: false,
             unsettled: false,
+            placed: 0,
+            last_place: None,
             events: VecDeque::with_capacity(EVENTS),
         }
     }
@@ -210,7 +218,7 @@ impl Merge {
             && self.lead.is_some()
             && self.feeds[i].role == Role::Joined
         {
-            self.lead = to;
+            self.set_lead(to);
             self.wake = Instant::LONG_AGO;
             return true;
         }
@@ -232,7 +240,7 @@ impl Merge {
             *last = Last::default();
         }
         self.rate.reset();
-        self.lead = to;
+        self.set_lead(to);
         self.alone = None;
         self.wake = Instant::LONG_AGO;
         if let Some(feed) = to.and_then(|to| self.feeds.get_mut(to)) {
@@ -319,7 +327,7 @@ impl Merge {
                     Role::Entering | Role::Joined => {}
                 }
                 if self.feeds[i].ahead {
-                    self.feeds[i].ahead = self.is_early(i);
+                    self.feeds[i].ahead = !self.is_placed(i) && self.is_early(i);
                     if self.feeds[i].ahead {
                         self.contested = true;
                         continue;
@@ -350,24 +358,55 @@ impl Merge {
             if present & 1 << lead != 0 {
                 choice.from = lead;
             }
-            if same || present.count_ones() == 1 {
+            let mut stand_in = None;
+            if (present & self.placed).count_ones() > 1 {
+                match self.by_place(choice) {
+                    Placed::Open => {}
+                    Placed::Take(choice) => return Some(choice),
+                    Placed::First { from, group, placed } => stand_in = Some((from, group, placed)),
+                    Placed::False(i) => {
+                        self.displace(i);
+                        continue;
+                    }
+                    Placed::Bad(i) => {
+                        self.drop_bad(i, self.feeds[i].track.head(), release);
+                        continue;
+                    }
+                }
+            }
+            if present.count_ones() == 1 || same && stand_in.is_none() {
                 return Some(choice);
             }
             for feed in &mut self.feeds {
                 feed.look();
             }
             self.contested = true;
-            match self.contest(present)? {
-                Outcome::Take(choice) => return Some(choice),
+            // of those whose order the places tell, one stands for all
+            let (among, group, lead) = match stand_in {
+                None => (present, 0, self.lead),
+                Some((from, group, placed)) => {
+                    let lead = self.lead.map(|lead| if placed & 1 << lead != 0 { from } else { lead });
+                    (present & !placed | 1 << from, group, lead)
+                }
+            };
+            match self.contest(among, lead)? {
+                Outcome::Take(choice) => return Some(self.widen(choice, group)),
                 Outcome::Drop(i) => {
-                    let feed = &mut self.feeds[i];
+                    let feed = &self.feeds[i];
                     let number = feed.identity().map_or_else(|| feed.track.head(), |(number, _)| number);
-                    feed.drop_until(number + 1, release);
-                    feed.counts.damaged += 1;
-                    self.doubt(i);
+                    self.drop_bad(i, number, release);
                 }
             }
         }
+    }
+
+    /// Lets go of a bad copy, and what stands before it.
+    #[cold]
+    fn drop_bad<R: FnMut(Handle)>(&mut self, i: usize, number: u64, release: &mut R) {
+        let feed = &mut self.feeds[i];
+        feed.drop_until(number + 1, release);
+        feed.counts.damaged += 1;
+        self.doubt(i);
     }
 
     /// Whether the first packet of a feed that has entered again comes later than what the others have first, so that
@@ -395,6 +434,7 @@ impl Merge {
         let number = from.track.head();
         let rec = *from.track.front()?;
         let on_clock = from.on_clock(rec.at);
+        let place = self.place_of(choice.feeds);
         let lead = self.lead.filter(|lead| choice.feeds & 1 << lead != 0);
         let lead_clock =
             lead.and_then(|lead| self.feeds[lead].track.front().map(|rec| self.feeds[lead].on_clock(rec.at)));
@@ -442,7 +482,10 @@ impl Merge {
             self.alone = (others && !is_shared).then_some(choice.from);
         }
         self.feeds[choice.from].counts.alone += u64::from(others && !is_shared);
-        self.log.push(Rec::new(rec.fingerprint, on_clock, rec.handle(), rec.outline, rec.blank));
+        self.log.push(Rec::new(rec.fingerprint, on_clock, rec.handle(), rec.outline, rec.blank), place);
+        if place.is_some() {
+            self.last_place = place;
+        }
         let mut holed = false;
         if !rec.blank && !rec.outline.transport_error_indicator() && rec.outline.pid() != Pid::NULL {
             let last = core::mem::replace(self.out.entry(rec.outline.pid()), Last::new(&rec));
@@ -457,6 +500,7 @@ impl Merge {
             if choice.feeds & 1 << i == 0
                 && feed.role == Role::Joined
                 && self.lead != Some(i)
+                && !self.is_placed(i)
                 && feed.track.front().is_some_and(|rec| feed.due(rec, self.window) + SLACK < choice.due)
             {
                 self.drop_stray(i, release);
@@ -499,7 +543,7 @@ impl Merge {
     fn pass_lead(&mut self, to: usize, on_clock: Instant) {
         let Some(lead) = self.lead.map(|lead| &self.feeds[lead]) else { return };
         if lead.track.is_empty() && on_clock.since(lead.on_clock(lead.last_at)) > LEAD_SILENT {
-            self.lead = Some(to);
+            self.set_lead(Some(to));
             self.tell(Event::Leads { feed: to });
         }
     }
@@ -508,13 +552,15 @@ impl Merge {
     fn promote(&mut self) -> bool {
         let latest = self.feeds.iter().filter(|f| f.role == Role::Joined).map(|f| f.last_at).max();
         let latest = latest.unwrap_or(Instant::LONG_AGO);
-        let waits = |feed: &&mut Feed| feed.role == Role::Entering && feed.known && !feed.track.is_empty();
-        let Some(feed) = self.feeds.iter_mut().find(waits) else { return false };
+        let waits = |feed: &Feed| feed.role == Role::Entering && feed.known && !feed.track.is_empty();
+        let Some(i) = self.feeds.iter().position(waits) else { return false };
+        let feed = &mut self.feeds[i];
         if feed.last_at.since(latest) <= INTERRUPTION {
             return false;
         }
         feed.role = Role::Joined;
         feed.cursor = self.log.end();
+        self.enters_by_place(i);
         true
     }
 }

@@ -15,9 +15,11 @@
 //!   that it fills a hole in the continuity counters, or that the followed feed has nothing at all.
 //! - Null packets cannot be told apart. They are matched by how many lie between two packets that can, and that is the least
 //!   that the feeds allow; in a stream of constant bit rate, PCRs tell where the feeds each lost another one.
+//! - Where feeds came in RTP with equal sequence numbers, these tell the order, of null packets and of repeated ones too, for as
+//!   long as nothing speaks against them: see `places`. All else here is for feeds without them.
 //! - Nothing is allocated once an aligner is made.
 //!
-//! What no feed can tell: between two packets that both feeds have, each of them lost some, of PIDs that the other's do not
+//! What no feed can tell without such numbers: between two packets that both feeds have, each of them lost some, of PIDs that the other's do not
 //! have. Their order on each PID is the source's, and the order between the PIDs is that of the times.
 
 mod arrival;
@@ -28,6 +30,7 @@ mod kin;
 mod lines;
 mod merge;
 mod pace;
+mod places;
 mod plan;
 mod rate;
 mod settle;
@@ -37,6 +40,7 @@ pub use kin::{Evidence, Kinship, Relation};
 
 use serde::Serialize;
 
+use crate::transport::Ordinal;
 use crate::ts::{Outline, Packet};
 use crate::units::{Instant, Pid, Span};
 
@@ -184,12 +188,14 @@ impl Aligner {
         Self { merge: Merge::new(&settings), kin: Kin::new(&settings), merges: settings.merge }
     }
 
-    /// A packet of `feed` that came at `at`. Times of one feed do not step back.
+    /// A packet of `feed` that came at `at`, and where it stands in the RTP stream that brought it, if one did. Times of one feed
+    /// do not step back.
     #[inline]
     pub fn packet<R: FnMut(Handle)>(
         &mut self,
         feed: usize,
         packet: Packet<'_>,
+        ordinal: Option<Ordinal>,
         handle: Handle,
         at: Instant,
         mut release: R,
@@ -215,7 +221,7 @@ impl Aligner {
         };
         let blank = self.merge.is_blank(feed, fingerprint, outline);
         let pcr = if outline.has_pcr() && !outline.transport_error_indicator() { packet.pcr() } else { None };
-        let number = self.merge.packet(feed, Rec::new(fingerprint, at, handle, outline, blank), &mut release);
+        let number = self.merge.packet(feed, Rec::new(fingerprint, at, handle, outline, blank), ordinal, &mut release);
         self.kin.packet(feed);
         if blank {
             return;
@@ -225,10 +231,13 @@ impl Aligner {
             if let Some(number) = number {
                 merge.clock(feed, number, at, pid, pcr);
             }
-            let anchor = Anchor { fingerprint, pid, pcr, number: number.unwrap_or(0), at };
+            let anchor = Anchor { fingerprint, pid, pcr, number: number.unwrap_or(0), ordinal, at };
             let merges = self.merges;
             self.kin.clock(feed, merge.lead(), anchor, |other, shared| {
                 if merges {
+                    if let Some((own, of_lead)) = shared.ordinals {
+                        merge.compare(other, own, of_lead);
+                    }
                     merge.join(other, shared.number, shared.skew, &mut release);
                 }
             });
@@ -312,6 +321,11 @@ impl Aligner {
     /// Whether the packets of `feed` are merged into the output.
     pub fn is_joined(&self, feed: usize) -> bool {
         self.merge.is_joined(feed)
+    }
+
+    /// Whether the order of the packets of `feed` and of others is told by their RTP sequence numbers, which are the same.
+    pub const fn is_placed(&self, feed: usize) -> bool {
+        feed < MAX_FEEDS && self.merge.is_placed(feed)
     }
 
     /// How `feed` stands to the one followed, by what was seen up to `now`.

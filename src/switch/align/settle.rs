@@ -56,6 +56,12 @@ impl Merge {
             if feed.cursor < self.log.head() {
                 feed.cursor = self.log.head();
             }
+            if self.is_placed(y)
+                && let Some(may) = self.settle_by_place(y, release)
+            {
+                return may;
+            }
+            let feed = &mut self.feeds[y];
             let Some(rec) = feed.track.front() else { return false };
             let Some(left) = self.log.get(feed.cursor) else { return true };
             if left.fingerprint == rec.fingerprint {
@@ -154,14 +160,15 @@ impl Merge {
             && entry.left.is_none()
             && (entry.offset - feed.offset).abs() <= SAME_SKEW
             && feed.track.front().is_some_and(|rec| left + margin < feed.on_clock(rec.at));
-        if !goes_on {
-            feed.drop_until(entry.number, release);
+        feed.cursor = entry.left.unwrap_or(end);
+        if !self.enters_by_place(y) && !goes_on {
+            self.feeds[y].drop_until(entry.number, release);
         }
+        let feed = &mut self.feeds[y];
         feed.offset = entry.offset;
         feed.ahead = entry.left.is_none();
         feed.role = Role::Joined;
         feed.mistrust = 0;
-        feed.cursor = entry.left.unwrap_or(end);
         let was_known = core::mem::replace(&mut feed.known, true);
         if !was_known && let Some(skew) = self.skew(y) {
             self.tell(Event::Joined { feed: y, skew });

@@ -1,6 +1,7 @@
 //! Packets in their order, as many as there is room for, each found by what it is.
 
 use super::Handle;
+use crate::transport::Ordinal;
 use crate::ts::Outline;
 use crate::units::Instant;
 
@@ -47,6 +48,10 @@ pub(super) struct Track {
     recs: Box<[Rec]>,
     /// The low half of the number of the latest packet of each bucket.
     buckets: Box<[u32]>,
+    /// Where each packet stands in an RTP stream, as of those from `numbered` on: beside the packets, so that what came without
+    /// RTP costs nothing.
+    ordinals: Box<[Option<Ordinal>]>,
+    numbered: u64,
     head: u64,
     end: u64,
 }
@@ -58,6 +63,8 @@ impl Track {
         Self {
             recs: vec![Rec::default(); capacity].into_boxed_slice(),
             buckets: vec![0; 2 * capacity].into_boxed_slice(),
+            ordinals: vec![None; capacity].into_boxed_slice(),
+            numbered: 0,
             head: 0,
             end: 0,
         }
@@ -74,7 +81,7 @@ impl Track {
 
     /// What a track for `capacity` takes, in bytes.
     pub(super) const fn memory(capacity: usize) -> usize {
-        Self::room(capacity) * (size_of::<Rec>() + 2 * size_of::<u32>())
+        Self::room(capacity) * (size_of::<Rec>() + 2 * size_of::<u32>() + size_of::<Option<Ordinal>>())
     }
 
     pub(super) const fn capacity(&self) -> usize {
@@ -124,6 +131,20 @@ impl Track {
         self.get(self.head)
     }
 
+    /// Where the packet of this number stands in an RTP stream.
+    #[inline]
+    pub(super) fn ordinal(&self, number: u64) -> Option<Ordinal> {
+        if number < self.numbered || number < self.head || number >= self.end {
+            return None;
+        }
+        self.ordinals[self.place(number)]
+    }
+
+    /// The packets that are here stand nowhere in an RTP stream from now on.
+    pub(super) const fn forget_ordinals(&mut self) {
+        self.numbered = self.end;
+    }
+
     #[inline]
     fn bucket(&self, fingerprint: u64) -> usize {
         usize::try_from(fingerprint & (self.buckets.len() as u64 - 1)).unwrap_or(0)
@@ -131,7 +152,7 @@ impl Track {
 
     /// Adds a packet behind the others. A full track loses its oldest: whoever needs that one takes it first.
     #[inline]
-    pub(super) fn push(&mut self, mut rec: Rec) {
+    pub(super) fn push(&mut self, mut rec: Rec, ordinal: Option<Ordinal>) {
         if self.is_full() {
             self.head += 1;
         }
@@ -146,6 +167,11 @@ impl Track {
         }
         let place = self.place(self.end);
         self.recs[place] = rec;
+        if ordinal.is_none() && self.numbered >= self.end {
+            self.numbered = self.end + 1;
+        } else {
+            self.ordinals[place] = ordinal;
+        }
         self.end += 1;
     }
 
@@ -211,13 +237,13 @@ mod tests {
         let at = |i: u64| ((i % 16) << 9) + i / 16;
         for i in 0..300u64 {
             // sixteen in each bucket
-            track.push(rec(at(i)));
+            track.push(rec(at(i)), None);
         }
         assert_eq!((track.head(), track.end()), (44, 300));
         assert_eq!(track.find(at(43), 0), Found::None);
         assert_eq!(track.find(at(44), 0), Found::One(44));
         assert_eq!(track.find(at(44), 45), Found::None);
-        track.push(rec(at(290)));
+        track.push(rec(at(290)), None);
         assert_eq!(track.find(at(290), 0), Found::Many);
         assert_eq!(track.find(at(290), 291), Found::One(300));
         assert_eq!(track.first_like(at(290), 0), Some(290));
@@ -229,6 +255,19 @@ mod tests {
     #[test]
     fn a_record_is_half_a_cache_line() {
         assert_eq!(size_of::<Rec>(), 32);
-        assert_eq!(Track::memory(1000), 1024 * 40);
+        assert_eq!(Track::memory(1000), 1024 * 44);
+    }
+
+    #[test]
+    fn a_packet_stands_where_it_was_said_until_that_is_forgotten() {
+        let mut track = Track::new(0);
+        let at = |i: u64| Ordinal::new(low(i), 0);
+        for i in 0..600u64 {
+            track.push(rec(i), if i < 300 || i % 5 == 4 { None } else { at(i) });
+        }
+        assert!((0..600).all(|i| track.ordinal(i) == if i < 344 || i % 5 == 4 { None } else { at(i) }));
+        track.forget_ordinals();
+        track.push(rec(600), at(600));
+        assert!((0..601).all(|i| track.ordinal(i) == if i == 600 { at(600) } else { None }));
     }
 }
