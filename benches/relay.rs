@@ -7,6 +7,8 @@
 #![allow(unsafe_code, reason = "the relay speaks to the kernel as barely as can be")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod pin;
+
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -22,6 +24,7 @@ use changeover::engine::{ChannelSetup, InputSetup, Setup};
 use changeover::plane::{PlaneSnapshot, Shard, ShardHandle, ShardSetup};
 use changeover::switch::policy;
 use changeover::units::Span;
+use pin::{PLANE_CPU, SENDER_CPU, pin};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 const CHANNELS: u8 = 100;
@@ -33,8 +36,6 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 const TURNS: usize = 7;
 const WARM: Duration = Duration::from_secs(1);
 const MEASURE: Duration = Duration::from_secs(3);
-const SENDER_CPU: usize = 0;
-const PLANE_CPU: usize = 1;
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -409,14 +410,4 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
     // SAFETY: `time` is valid to write to.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
-}
-
-fn pin(cpu: usize) {
-    // SAFETY: all zeros is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { zeroed() };
-    // SAFETY: a processor number that the set has room for.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
-    // Not to be had on a machine with one processor: then the scheduler chooses.
-    // SAFETY: `set` is valid for its size.
-    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }
