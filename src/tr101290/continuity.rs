@@ -3,58 +3,75 @@
 use crate::ts::Packet;
 
 /// What was last seen of one PID.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Continuity {
     /// In bytes, so that this and all else that is known of a PID fill 32.
     fingerprint: [u8; 8],
-    counter: u8,
-    flags: u8,
+    /// The counter that the next packet with a payload should have, and flags: so that one comparison tells of nearly all
+    /// packets that they are in order.
+    next: u8,
 }
 
-/// Flag: a packet came.
-const SEEN: u8 = 1;
+/// The bits of a counter.
+const COUNTER: u8 = 0x0F;
 /// Flag: the last packet was itself the second occurrence of one.
-const REPEATED: u8 = 2;
+const REPEATED: u8 = 0x10;
+/// Flag: no packet came yet.
+const UNSEEN: u8 = 0x20;
+
+impl Default for Continuity {
+    fn default() -> Self {
+        Self { fingerprint: [0; 8], next: UNSEEN }
+    }
+}
 
 impl Continuity {
+    /// A packet with a payload: whether its counter is the one that comes next. Where it is not, or that is not all there is
+    /// to it, nothing changed, and [`check`](Self::check) says what it means.
+    #[inline]
+    pub(super) fn follows(&mut self, packet: Packet<'_>, fingerprint: u64) -> bool {
+        let counter = packet.continuity_counter();
+        if counter != self.next {
+            return false;
+        }
+        self.next = counter + 1 & COUNTER;
+        self.fingerprint = fingerprint.to_le_bytes();
+        true
+    }
+
     /// The packets that the counter says are missing before this one, where it breaks the order; none where it is in
     /// order, is the one duplicate allowed, or is excused by its discontinuity_indicator. The caller leaves out the null
     /// PID and packets with transport_error_indicator, and has reckoned the fingerprint of one that has a payload.
-    #[inline]
     pub(super) fn check(&mut self, packet: Packet<'_>, fingerprint: u64) -> Option<u8> {
-        let counter = packet.continuity_counter();
-        let last = core::mem::replace(&mut self.counter, counter);
-        let first = self.flags & SEEN == 0;
+        let (counter, before) = (packet.continuity_counter(), *self);
+        let missing = counter.wrapping_sub(before.next) & COUNTER;
+        let first = before.next & UNSEEN != 0;
+        self.next = counter + 1 & COUNTER;
         if !packet.has_payload() {
             // the counter stands still (2.4.3.3); what it was is kept for the next duplicate
-            self.flags |= SEEN;
-            let still = counter == last || first || packet.discontinuity_indicator();
-            return if still { None } else { Some(counter.wrapping_sub(last) & 0x0F) };
+            self.next |= before.next & REPEATED;
+            let still = missing == COUNTER || first || packet.discontinuity_indicator();
+            return if still { None } else { Some(missing + 1 & COUNTER) };
         }
-        let fingerprint = fingerprint.to_le_bytes();
-        let before = core::mem::replace(&mut self.fingerprint, fingerprint);
-        let expected = last.wrapping_add(1) & 0x0F;
-        if counter == expected || first {
-            self.flags = SEEN;
+        self.fingerprint = fingerprint.to_le_bytes();
+        if missing == 0 || first {
             return None;
         }
-        self.off(packet, counter == last && fingerprint == before, expected)
-    }
-
-    #[cold]
-    fn off(&mut self, packet: Packet<'_>, same: bool, expected: u8) -> Option<u8> {
-        let third = self.flags & REPEATED != 0;
-        self.flags = if same { SEEN | REPEATED } else { SEEN };
-        if packet.discontinuity_indicator() || same && !third {
+        // one less than the next is the same again
+        let same = missing == COUNTER && self.fingerprint == before.fingerprint;
+        if same {
+            self.next |= REPEATED;
+        }
+        if packet.discontinuity_indicator() || same && !before.is_repeat() {
             return None;
         }
         // a third occurrence repeats, it does not lack anything
-        Some(if same { 0 } else { packet.continuity_counter().wrapping_sub(expected) & 0x0F })
+        Some(if same { 0 } else { missing })
     }
 
     /// Whether the last packet with a payload was a further occurrence of the one before: its payload was there already.
     pub(super) const fn is_repeat(self) -> bool {
-        self.flags & REPEATED != 0
+        self.next & REPEATED != 0
     }
 }
 
@@ -70,7 +87,18 @@ mod tests {
 
     fn run(packets: &[[u8; 188]]) -> Vec<Option<u8>> {
         let mut continuity = Continuity::default();
-        packets.iter().map(|p| continuity.check(Packet::new(p), Packet::new(p).fingerprint())).collect()
+        let mut whole = continuity;
+        let mut check = |bytes| {
+            let (packet, fingerprint) = (Packet::new(bytes), Packet::new(bytes).fingerprint());
+            let found = whole.check(packet, fingerprint);
+            // the short way says the same
+            if !packet.has_payload() || !continuity.follows(packet, fingerprint) {
+                assert_eq!(continuity.check(packet, fingerprint), found);
+            }
+            assert_eq!((continuity.next, continuity.fingerprint), (whole.next, whole.fingerprint));
+            found
+        };
+        packets.iter().map(&mut check).collect()
     }
 
     #[test]
@@ -106,6 +134,11 @@ mod tests {
         moved[3] = 0x24;
         assert_eq!(run(&[packet(3, 1), stuffing, stuffing, packet(4, 1)]), [None; 4]);
         assert_eq!(run(&[packet(3, 1), moved]), [None, Some(1)]);
+        assert_eq!(run(&[stuffing, packet(4, 1)]), [None, None], "the first of all");
+        assert_eq!(run(&[stuffing, packet(6, 1)]), [None, Some(2)]);
+        let same = packet(3, 1);
+        assert_eq!(run(&[same, stuffing, same]), [None; 3], "what lies between two occurrences is no matter");
+        assert_eq!(run(&[same, same, stuffing, same]), [None, None, None, Some(0)]);
     }
 
     #[test]

@@ -101,12 +101,35 @@ impl Analyser {
             self.advance(at, observer);
         }
         let packet = Packet::new(bytes);
+        if !packet.is_plain() || self.sync_loss.is_disturbed() {
+            return self.other(packet, at, observer);
+        }
+        let pid = packet.pid();
+        // before anything else is at hand that would have to be put aside for it
+        let fingerprint = if pid == Pid::NULL { 0 } else { packet.fingerprint_without_pcr() };
+        let state = self.pids.entry(pid);
+        state.last_seen = at;
+        state.packets += 1;
+        let roles = state.roles;
+        if pid == Pid::NULL {
+            self.nulls += 1;
+        } else if !state.continuity.follows(packet, fingerprint) {
+            self.out_of_order(packet, fingerprint, at, observer);
+        }
+        if roles.need(false) {
+            self.concerned(packet, roles, at, observer);
+        }
+        self.counts.packet += 1;
+    }
+
+    /// A packet that is not plain, or comes while synchronisation is in doubt: the same with all that this asks for.
+    #[inline(never)]
+    fn other(&mut self, packet: Packet<'_>, at: Instant, observer: &mut impl Observer) {
         if (!packet.is_sound() || self.sync_loss.is_disturbed()) && self.is_unsound(packet, at, observer) {
             self.counts.packet += 1;
             return;
         }
         let pid = packet.pid();
-        // before anything else is at hand that would have to be put aside for it
         let fingerprint = if packet.has_payload() && pid != Pid::NULL { packet.fingerprint() } else { 0 };
         let state = self.pids.entry(pid);
         state.last_seen = at;
@@ -114,14 +137,23 @@ impl Analyser {
         let roles = state.roles;
         if pid == Pid::NULL {
             self.nulls += 1;
-        } else if let Some(missing) = state.continuity.check(packet, fingerprint) {
-            let place = Place::of(pid, state.program);
-            self.broken(place, missing, at, observer);
+        } else if !packet.has_payload() || !state.continuity.follows(packet, fingerprint) {
+            self.out_of_order(packet, fingerprint, at, observer);
         }
         if roles.need(packet.has_start()) || packet.is_scrambled() {
             self.concerned(packet, roles, at, observer);
         }
         self.counts.packet += 1;
+    }
+
+    /// A packet of which the counter alone does not tell that it is in order.
+    #[inline(never)]
+    fn out_of_order(&mut self, packet: Packet<'_>, fingerprint: u64, at: Instant, observer: &mut impl Observer) {
+        let state = self.pids.entry(packet.pid());
+        if let Some(missing) = state.continuity.check(packet, fingerprint) {
+            let place = Place::of(packet.pid(), state.program);
+            self.broken(place, missing, at, observer);
+        }
     }
 
     /// Whether a packet must not be believed, which is counted; one that need not be is a step towards synchronisation.
