@@ -77,7 +77,8 @@ fn nothing_is_allocated_once_it_is_made() {
             running = Some((plan, number + 1));
         }
         splicer.advance(now, &mut count);
-        if let (Some(_), Some((plan, number))) = (splicer.finished(now), running) {
+        let _ = splicer.cost(now);
+        if let (true, Some((plan, number))) = (splicer.finished(now), running) {
             on_air = OnAir { feed: plan.to, offset: plan.offset, extra: plan.extra };
             (next, running, switches) = (number, None, switches + 1);
         }

@@ -51,8 +51,8 @@ pub(super) struct Channel {
     pub(super) offset: i64,
     pub(super) extra: i64,
     pub(super) stage: Stage,
-    /// Why another input is wanted than the one that a transition goes to.
-    pub(super) next: Option<Why>,
+    /// The switch to another input than the one that a transition goes to, which is begun when that has ended.
+    pub(super) next: Option<Pending>,
     /// What the splicer said, until it is done.
     pub(super) said: Vec<Out>,
     /// The first PCR's PID of each input, its last value, and when that came.
@@ -180,7 +180,7 @@ impl Channel {
             *candidate = path.candidate();
         }
         if let Some(decision) = self.chooser.decide(at, &candidates[..self.inputs.len()]) {
-            self.begin(decision, at, paths, slots);
+            self.begin(decision, at, paths, slots, events);
         }
         let loss = self.chooser.loss(at);
         if loss != self.loss {
@@ -188,10 +188,11 @@ impl Channel {
         }
     }
 
-    /// The switch is made, and it is known what it cost.
+    /// The switch is made to the input at `place`, and it is known what it cost.
     #[cold]
     pub(super) fn complete(
         &mut self,
+        place: usize,
         now: Instant,
         gap: Span,
         cost: Option<Cost>,
@@ -199,7 +200,7 @@ impl Channel {
         events: &mut Events,
     ) {
         let Some(pending) = self.pending.take() else { return };
-        let to = self.input(self.side);
+        let to = self.input(place);
         let from = self.on_air.replace(to);
         if from == Some(to) {
             return;

@@ -53,7 +53,8 @@ pub enum What {
         /// What a switch to it would cost now; none while nothing can be said.
         forecast: Option<Forecast>,
     },
-    /// The output has another input: told when the first packet of the new one leaves.
+    /// The output has another input: told when the first packet of the new one leaves, and of a splice when pictures and sound have
+    /// gone over, a second after that packet at the latest.
     Switch(Switch),
     /// The first PCR of a PID after a cut stepped outside 0…100 ms, and was sent with discontinuity_indicator.
     ClockStep {
@@ -112,7 +113,7 @@ pub struct Switch {
     pub kind: Kind,
     /// Whether there was time to choose the moment.
     pub planned: bool,
-    /// When it was decided; the event's own time is when the first packet of the new input left.
+    /// When it was decided.
     pub decided: Instant,
     /// TS packets of the programme that the output lacks; none where it cannot be told.
     pub lost: Option<u32>,

@@ -200,8 +200,12 @@ impl Joint {
     /// When the next packet of the output leaves, of those that wait.
     #[inline]
     pub(super) fn next_leaves(&self) -> Instant {
-        let of_new = self.both && self.entered;
-        self.decks[usize::from(of_new) ^ self.on & 1].deadline()
+        let (own, other) = (self.deck().deadline(), self.decks[(1 - self.on) & 1].deadline());
+        match (self.both, self.entered) {
+            (false, _) => own,
+            (true, false) => own.min(other),
+            (true, true) => other,
+        }
     }
 
     /// Packets of an input were lost before those that come next.
@@ -249,6 +253,12 @@ impl Joint {
         }
         (self.both, self.entered) = (true, false);
         true
+    }
+
+    /// The input that was taken is not entered: what was begun with it is let go.
+    pub(super) fn abandon(&mut self, slots: &mut Slots) {
+        self.decks().1.clear(|h| release(slots, h));
+        self.both = false;
     }
 
     /// The other deck makes the output from here; what waits in the first is let go.

@@ -23,6 +23,8 @@ const MADE_AT_ONCE: usize = 128;
 const MOST: i64 = 270_000;
 /// The longest pause that a stream makes of itself: a PCR comes as often (ISO/IEC 13818-1 2.7.2).
 const OWN_PAUSE: Span = Span::from_millis(100);
+/// So shortly before a packet of an input no PCR is made: its own may be a little behind.
+const CLOSE: Span = Span::from_millis(5);
 /// Bits of a packet, in ticks of 27 MHz at a bit a second.
 const PACKET_TICKS: i128 = PACKET_SIZE as i128 * 8 * 27_000_000;
 
@@ -64,6 +66,8 @@ pub(super) struct Output {
     carrier: Carrier,
     /// What is sent now is a filler.
     filling: bool,
+    /// What is sent now does not end a hole, nor hold one up: it is left over from an input that is not on air any more.
+    pub(super) between: bool,
     /// Holes are filled though no loss action asks for it.
     fills: bool,
     pub(super) slate: Option<Box<Slate>>,
@@ -85,6 +89,7 @@ impl Output {
             first,
             carrier,
             filling: false,
+            between: false,
             fills,
             slate,
             remux,
@@ -126,6 +131,12 @@ impl Output {
     /// The last PCR that left.
     pub(super) const fn last_pcr(&self) -> Option<Left> {
         self.last
+    }
+
+    /// The access unit that begins in this packet, the next, is the one that video of a side is entered with.
+    pub(super) fn open<F: Frames>(&mut self, side: usize, handle: Handle, delay: i64, to: &mut Sending<'_, F>) {
+        let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
+        self.remux.open(side, handle, delay, &mut arena);
     }
 
     /// A packet of a side, which is the output's from here.
@@ -276,7 +287,7 @@ impl Output {
 
     /// Whether a hole may be filled, where the next packet of an input leaves at `next`: a shorter pause is the stream's own doing.
     fn may_fill(&self, next: Instant) -> bool {
-        self.carrier.is_filling() || self.last_packet.is_none_or(|last| next.since(last) > OWN_PAUSE)
+        self.carrier.is_filling() || self.carrier.last().is_none_or(|last| next.since(last) > OWN_PAUSE)
     }
 
     /// When a filler or a packet of the clip is due, where the next packet of an input leaves at `next`.
@@ -314,6 +325,7 @@ impl Output {
             self.filling = true;
             match filler {
                 Filler::Null => self.null(to),
+                Filler::Pcr(_) if next.since(to.now) < CLOSE => self.null(to),
                 Filler::Pcr(pcr) => self.pcr(None, pcr, to),
                 Filler::Psi => self.psi(to),
             }
@@ -331,7 +343,7 @@ impl Output {
     /// A packet goes into a datagram.
     #[inline]
     fn put<F: Frames>(&mut self, handle: Handle, pcr: Option<Ticks27M>, to: &mut Sending<'_, F>) {
-        if !self.filling {
+        if !self.filling && !self.between {
             self.carrier.sent(to.now, pcr);
         }
         let slot = Slot(handle.frame);

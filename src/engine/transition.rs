@@ -60,17 +60,45 @@ impl Channel {
     }
 
     /// An input was chosen.
-    pub(super) fn begin(&mut self, to: Decision, at: Instant, paths: &[Path], slots: &mut Slots) {
-        if let Stage::Running { .. } = self.stage {
-            // it is gone on with when this one has ended
-            self.next = Some(to.why);
-            return;
+    pub(super) fn begin(&mut self, to: Decision, at: Instant, paths: &[Path], slots: &mut Slots, events: &mut Events) {
+        if let Stage::Running { plan, .. } = self.stage {
+            if to.to == plan.to {
+                self.next = None;
+                return;
+            }
+            if to.why.is_planned() {
+                // it is gone on with when this one has ended
+                self.next = Some(Pending::new(to.why, at));
+                return;
+            }
+            self.cut_short(at, paths, slots, events);
         }
         // one that another overtakes before its first packet left never was a switch
         self.pending = Some(Pending::new(to.why, at));
         if self.loss.is_none() || !matches!(self.flow, Flow::Joint(_)) {
             self.go_to(to.to, at, paths, slots);
         }
+    }
+
+    /// In an emergency a transition is not waited for: the output goes on with the new input if that has been entered, and with the
+    /// old one if not.
+    #[cold]
+    fn cut_short(&mut self, at: Instant, paths: &[Path], slots: &mut Slots, events: &mut Events) {
+        let Stage::Running { plan, entered, gap, .. } = self.stage else { return };
+        let Some(splicer) = self.splicer() else { return };
+        if entered {
+            let cost = splicer.cut_short(at, |out| give_back(slots, out));
+            self.tell(&plan, gap, cost, at, paths, events);
+            self.arrive_at(&plan, at, slots);
+        } else {
+            splicer.cancel(|out| give_back(slots, out));
+            if let Flow::Joint(joint) = &mut self.flow {
+                joint.abandon(slots);
+            }
+            self.stage = Stage::Steady;
+            self.output.remux.loosen(false);
+        }
+        self.next = None;
     }
 
     /// Goes to an input at once where that costs nothing or nothing else can be done, or seeks a place.
@@ -265,7 +293,7 @@ impl Channel {
         }
         if self.pending.is_some() && self.stage == Stage::Steady {
             let gap = to.now.since(self.output.last_packet.unwrap_or(to.now));
-            self.complete(to.now, gap, None, paths, to.events);
+            self.complete(self.side, to.now, gap, None, paths, to.events);
         }
         let (side, offset) = (self.side, self.offset);
         if self.output.is_filling() {
@@ -326,12 +354,12 @@ impl Channel {
         } else {
             splicer.old(leaving, bytes, to.now, |out| said.push(out));
         }
-        self.obey(to);
+        self.obey(false, to);
         true
     }
 
-    /// Does what the splicer said.
-    fn obey<F: Frames>(&mut self, to: &mut Sending<'_, F>) {
+    /// Does what the splicer said: at the time of a packet, or between, where nothing of the input that makes the output came.
+    fn obey<F: Frames>(&mut self, between: bool, to: &mut Sending<'_, F>) {
         let Stage::Running { plan, mut entered, mut gap, rate } = self.stage else { return };
         for at in 0..self.said.len() {
             let out = self.said[at];
@@ -361,12 +389,20 @@ impl Channel {
                 Out::Drop(handle) => to.slots.release(Slot(handle.frame)),
                 Out::Send { handle, .. } if self.loss.is_some() => to.slots.release(Slot(handle.frame)),
                 Out::Null | Out::Pcr { .. } if self.loss.is_some() => {}
-                Out::Send { side, handle, outline, strip } => {
-                    if side == Side::Old && self.output.is_filling() {
-                        self.output.go_on(old, offset);
-                    }
+                Out::Send { side, handle, outline, strip, enters } => {
+                    let is_on_air = entered == (side == Side::New);
                     let (side, offset) = of(side);
+                    if is_on_air && !between && self.output.is_filling() {
+                        self.output.go_on(side, offset);
+                    }
+                    self.output.between = between;
+                    if let Some(delay) = enters {
+                        // with `clock: signal` no time is moved
+                        let delay = if self.clock == ClockPolicy::Continue { delay } else { 0 };
+                        self.output.open(side, handle, delay, to);
+                    }
                     self.output.packet(side, handle, outline, strip, to);
+                    self.output.between = false;
                     if outline.has_pcr() && !strip {
                         self.tell_clock(offset);
                     }
@@ -393,36 +429,52 @@ impl Channel {
             let said = &mut self.said;
             splicer.advance(to.now, |out| said.push(out));
         }
-        let cost = splicer.finished(to.now);
-        self.obey(to);
-        let Some(cost) = cost else { return false };
+        let (cost, is_finished) = (splicer.cost(to.now), splicer.finished(to.now));
+        self.obey(true, to);
         let Stage::Running { gap, .. } = self.stage else { return false };
-        if let Flow::Joint(joint) = &mut self.flow {
-            joint.change(self.side, cost.kind, to.slots);
+        self.tell(&plan, gap, cost, to.now, paths, to.events);
+        if !is_finished {
+            return false;
         }
-        self.stage = Stage::Steady;
-        self.output.remux.loosen(false);
-        self.side = plan.to;
-        self.offset = plan.offset;
-        self.extra = plan.extra;
-        if let Some(pending) = &mut self.pending {
-            pending.kind = kind_of(cost.kind);
-        }
-        if self.loss.is_some()
-            && let Flow::Joint(joint) = &mut self.flow
-        {
-            joint.rest(to.now, to.slots);
-        }
-        let next = self.next.take();
-        self.complete(to.now, gap, Some(Cost::of(&cost)), paths, to.events);
-        if let (Some(active), Some(why)) = (self.chooser.active(), next)
+        self.arrive_at(&plan, to.now, to.slots);
+        if let (Some(active), Some(pending)) = (self.chooser.active(), self.next.take())
             && active != self.side
             && self.loss.is_none()
         {
-            self.pending = Some(Pending::new(why, to.now));
+            self.pending = Some(pending);
             self.go_to(active, to.now, paths, to.slots);
         }
         true
+    }
+
+    /// Tells of a splice, once it is known what it cost.
+    fn tell(
+        &mut self,
+        plan: &Plan,
+        gap: Span,
+        cost: Option<splice::Cost>,
+        at: Instant,
+        paths: &[Path],
+        events: &mut Events,
+    ) {
+        let Some(cost) = cost else { return };
+        if let Some(pending) = &mut self.pending {
+            pending.kind = kind_of(cost.kind);
+        }
+        self.complete(plan.to, at, gap, Some(Cost::of(&cost)), paths, events);
+    }
+
+    /// All is sent of the input that was entered.
+    fn arrive_at(&mut self, plan: &Plan, at: Instant, slots: &mut Slots) {
+        if let Flow::Joint(joint) = &mut self.flow {
+            joint.change(self.side, plan.kind, slots);
+            if self.loss.is_some() {
+                joint.rest(at, slots);
+            }
+        }
+        self.stage = Stage::Steady;
+        self.output.remux.loosen(false);
+        (self.side, self.offset, self.extra) = (plan.to, plan.offset, plan.extra);
     }
 }
 

@@ -239,6 +239,11 @@ impl Carrier {
         }
     }
 
+    /// When a packet last left, fillers aside.
+    pub const fn last(&self) -> Option<Instant> {
+        self.last
+    }
+
     /// Whether a hole is being filled.
     pub const fn is_filling(&self) -> bool {
         self.hole.is_some()

@@ -1,6 +1,7 @@
 //! What stands in the head of a video access unit, before its first slice: whether decoding can begin there, and
 //! whether there are captions. Nothing of a slice is read but what tells whether it is the first of its picture.
 
+mod broken;
 mod captions;
 mod picture;
 mod prefix;
@@ -11,6 +12,7 @@ use captions::Reader;
 use prefix::behind_prefix;
 use sei::{Byte, Sei};
 
+pub use broken::BrokenLink;
 pub use captions::Captions;
 pub use picture::{Coding, Entry, Irap, Picture};
 
@@ -23,6 +25,18 @@ pub enum Codec {
     H264,
     /// ITU-T H.265.
     Hevc,
+}
+
+impl Codec {
+    /// That of a stream whose description names its codec so, where its pictures can be read.
+    pub fn named(codec: &str) -> Option<Self> {
+        match codec {
+            "MPEG-1 video" | "MPEG-2 video" => Some(Self::Mpeg),
+            "H.264" => Some(Self::H264),
+            "HEVC" => Some(Self::Hevc),
+            _ => None,
+        }
+    }
 }
 
 /// What must come before a picture can be decoded: bits of `Pictures::seen`.

@@ -66,12 +66,7 @@ pub struct Description {
 impl Description {
     /// How the heads of its pictures are read, where they can be.
     pub fn pictures(&self) -> Option<pictures::Codec> {
-        match self.codec {
-            "MPEG-1 video" | "MPEG-2 video" => Some(pictures::Codec::Mpeg),
-            "H.264" => Some(pictures::Codec::H264),
-            "HEVC" => Some(pictures::Codec::Hevc),
-            _ => None,
-        }
+        pictures::Codec::named(self.codec)
     }
 
     /// How its frames of sound are counted, where they can be.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
+use changeover::ts::Packet;
 use changeover::ts::stream::Kind;
 use changeover::units::Pid;
 
@@ -48,6 +49,16 @@ pub fn hevc(gop: u32) -> String {
         "-c:v libx265 -preset ultrafast \
          -x265-params log-level=none:keyint={gop}:min-keyint={gop}:bframes=2:open-gop=0:pools=1:frame-threads=1"
     )
+}
+
+/// The same with open groups: each but the first begins with a CRA picture, which RASL pictures follow.
+pub fn hevc_open(gop: u32) -> String {
+    hevc(gop).replace("open-gop=0", "open-gop=1")
+}
+
+/// H.264 with open groups, which begin with a recovery point.
+pub fn h264_open(gop: u32) -> String {
+    format!("{}:open-gop=1", h264(gop))
 }
 
 /// `-muxrate` of most feeds of constant rate.
@@ -100,6 +111,14 @@ impl Feed {
     pub fn silent(mut self, times: Range<i64>) -> Self {
         for (lost, at) in self.lost.iter_mut().zip(&self.tape.at) {
             *lost |= times.contains(at);
+        }
+        self
+    }
+
+    /// Nothing comes of a PID.
+    pub fn without(mut self, pid: Pid) -> Self {
+        for (lost, bytes) in self.lost.iter_mut().zip(&self.tape.packets) {
+            *lost |= Packet::new(bytes).pid() == pid;
         }
         self
     }

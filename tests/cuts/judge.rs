@@ -31,10 +31,10 @@ const ELEMENTS: [(&str, &str, &str); 8] = [
     ("tsdemux", "gstreamer1.0-plugins-bad", "tsdemux"),
     ("h264", "gstreamer1.0-plugins-bad", "h264parse ! openh264dec"),
     ("hevc", "gstreamer1.0-plugins-bad", "h265parse ! libde265dec"),
-    ("mpeg2", "gstreamer1.0-plugins-bad", "mpegvideoparse"),
+    ("mpeg2", "gstreamer1.0-plugins-ugly", "mpegvideoparse ! mpeg2dec"),
     ("aac", "gstreamer1.0-plugins-bad", "aacparse ! faad"),
     ("mp2", "gstreamer1.0-plugins-good", "mpegaudioparse ! mpg123audiodec"),
-    ("ac3", "gstreamer1.0-plugins-good", "ac3parse"),
+    ("ac3", "gstreamer1.0-plugins-ugly", "ac3parse ! a52dec"),
     ("fakesink", "libgstreamer1.0-0", "fakesink"),
 ];
 
@@ -50,7 +50,7 @@ fn elements(coding: &str) -> &'static str {
     elements
 }
 
-/// GStreamer decodes pictures and sound of these codings without a word; what it has no free decoder for, it parses.
+/// GStreamer decodes pictures and sound of these codings without a word, by decoders that are none of ffmpeg's.
 pub fn gstreamer(output: &Output, video: &str, audio: &str) {
     let (video, audio) = (elements(video), elements(audio));
     let (demux, sink) = (elements("tsdemux"), elements("fakesink"));

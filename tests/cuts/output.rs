@@ -93,6 +93,23 @@ pub fn units(packets: &[Bytes], pid: Pid) -> Vec<Unit> {
     units
 }
 
+/// What an access unit becomes that video is entered with: the same where its coding has no mark for it or it needs none.
+fn marked(bytes: &[u8], codec: &str) -> Vec<u8> {
+    let mut marked = bytes.to_vec();
+    for at in (3..bytes.len().saturating_sub(4)).filter(|at| bytes[at - 3..*at] == [0, 0, 1]) {
+        match codec {
+            // broken_link where not closed_gop
+            "MPEG-2 video" if bytes[at] == 0xB8 && bytes[at + 4] & 0x40 == 0 => marked[at + 4] |= 0x20,
+            // broken_link_flag
+            "H.264" if bytes[at..at + 3] == [6, 6, 1] => marked[at + 3] |= 0x20,
+            // CRA_NUT to BLA_W_LP
+            "HEVC" if bytes[at] == 21 << 1 => marked[at] = 16 << 1,
+            _ => {}
+        }
+    }
+    marked
+}
+
 /// The PCRs of a PID.
 pub fn clocks(packets: &[Bytes], pid: Pid) -> Vec<Clock> {
     let of = |(place, bytes)| {
@@ -222,18 +239,28 @@ impl Output {
 
     /// The same of the streams at this place among those of the kind.
     pub fn lineage_of(&self, kind: Kind, place: usize) -> Vec<(Unit, usize, Unit)> {
-        let mut known: HashMap<Vec<u8>, (usize, Unit)> = HashMap::new();
+        let mut known: HashMap<Vec<u8>, (usize, Unit, bool)> = HashMap::new();
         for (n, feed) in self.feeds.iter().enumerate() {
-            for unit in units(&feed.tape.packets, feed.tape.pids(kind)[place]) {
-                known.insert(unit.bytes.clone(), (n, unit));
+            let pid = feed.tape.pids(kind)[place];
+            let codec = feed.tape.analysed().streams().iter().find(|s| s.pid == pid).unwrap().description.codec;
+            for unit in units(&feed.tape.packets, pid) {
+                let marked = marked(&unit.bytes, codec);
+                if marked != unit.bytes {
+                    known.insert(marked, (n, unit.clone(), true));
+                }
+                known.insert(unit.bytes.clone(), (n, unit, false));
             }
         }
         let all = units(&self.packets, self.pids(kind)[place]);
         let whole = all.get(1..all.len() - 1).unwrap_or_default().iter();
+        let mut before = None;
         let found = whole.map(|unit| {
-            let (feed, origin) = known.get(&unit.bytes).unwrap_or_else(|| {
+            let (feed, origin, is_marked) = known.get(&unit.bytes).unwrap_or_else(|| {
                 panic!("{kind:?} at packet {}, {} bytes, dts {}: of no feed", unit.place, unit.bytes.len(), unit.dts)
             });
+            let is_entry = before.replace(*feed).is_some_and(|before| before != *feed);
+            let is_right = *is_marked == is_entry || is_entry && !known.values().any(|(_, of, is)| *is && of == origin);
+            assert!(is_right, "packet {}: marked {is_marked}, entered {is_entry}", unit.place);
             (unit.clone(), *feed, origin.clone())
         });
         found.collect()

@@ -22,7 +22,14 @@ pub struct Sent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    Packet { feed: usize, number: u64, strip: bool, offset: i64 },
+    /// `delay`: its DTS is set on by so much more.
+    Packet {
+        feed: usize,
+        number: u64,
+        strip: bool,
+        offset: i64,
+        delay: i64,
+    },
     Null,
     Pcr(Ticks27M),
 }
@@ -177,7 +184,7 @@ impl Rig {
         let feed = on_air.feed;
         if !self.splicer.is_running() {
             self.splicer.sent(feed, on_air.offset, Packet::new(&bytes));
-            self.put(What::Packet { feed, number, strip: false, offset: on_air.offset });
+            self.put(What::Packet { feed, number, strip: false, offset: on_air.offset, delay: 0 });
             return;
         }
         let handle = Handle { frame: number as u32, offset: feed as u16 };
@@ -193,7 +200,7 @@ impl Rig {
     fn take(&mut self, outs: &[Out]) {
         for out in outs {
             match *out {
-                Out::Send { side, handle, outline, strip } => {
+                Out::Send { side, handle, outline, strip, enters } => {
                     let (feed, number) = (usize::from(handle.offset), u64::from(handle.frame));
                     let on_air = match side {
                         Side::Old => self.on_air.unwrap(),
@@ -202,7 +209,7 @@ impl Rig {
                     assert_eq!(on_air.feed, feed);
                     assert_eq!(self.tapes[feed].outline(number), outline);
                     *self.handles.get_mut(&(feed, number)).unwrap() -= 1;
-                    self.put(What::Packet { feed, number, strip, offset: on_air.offset });
+                    self.put(What::Packet { feed, number, strip, offset: on_air.offset, delay: enters.unwrap_or(0) });
                 }
                 Out::Null => self.put(What::Null),
                 Out::Pcr { value, .. } => self.put(What::Pcr(value)),
@@ -223,7 +230,7 @@ impl Rig {
     /// The PCR of the first program that a packet of the output carries.
     fn pcr(&self, what: What) -> Option<Ticks27M> {
         match what {
-            What::Packet { feed, number, strip: false, offset } => {
+            What::Packet { feed, number, strip: false, offset, .. } => {
                 let packet = Packet::new(&self.tapes[feed].packets[number as usize]);
                 let wrap = Ticks27M::WRAP as i64;
                 packet.pcr().map(|pcr| Ticks27M(((pcr.0 as i64 + offset.rem_euclid(wrap)) % wrap) as u64))
@@ -234,13 +241,19 @@ impl Rig {
     }
 
     fn settle(&mut self) {
-        let Some(cost) = self.splicer.finished(self.time()) else { return };
+        let time = self.time();
+        if let Some(cost) = self.splicer.cost(time) {
+            self.switches.last_mut().unwrap().cost = Some(cost);
+        }
+        if !self.splicer.finished(time) {
+            return;
+        }
         let (on_air, next) = self.new.take().unwrap();
         // what of the old feed is still due is not wanted
         self.on_air = Some(on_air);
         self.next = next;
         let switch = self.switches.last_mut().unwrap();
-        switch.cost = Some(cost);
+        assert!(switch.cost.is_some());
         switch.done = self.now;
         assert!(self.handles.values().all(|&count| count == 0), "handles that are kept");
         self.handles.clear();
@@ -271,7 +284,7 @@ impl Rig {
         let mut track = Track::default();
         let mut open: Option<(usize, usize, VecDeque<u64>)> = None;
         for sent in &self.sent {
-            let What::Packet { feed, number, offset, .. } = sent.what else { continue };
+            let What::Packet { feed, number, offset, delay, .. } = sent.what else { continue };
             let packet = Packet::new(&self.tapes[feed].packets[number as usize]);
             if Some(packet.pid()) != pids[feed] || !packet.has_payload() {
                 continue;
@@ -282,8 +295,8 @@ impl Rig {
                 }
                 let place = units[feed].iter().position(|unit| unit.numbers[0] == number).unwrap();
                 let unit = &units[feed][place];
-                let moved = |stamp: Pts90k| Pts90k((stamp.0 as i64 + offset / 300).rem_euclid(1 << 33) as u64);
-                let (pts, dts) = (moved(unit.pts), moved(unit.dts));
+                let moved = |stamp: Pts90k, by: i64| Pts90k((stamp.0 as i64 + by).rem_euclid(1 << 33) as u64);
+                let (pts, dts) = (moved(unit.pts, offset / 300), moved(unit.dts, offset / 300 + delay));
                 let begun = sent.at;
                 track.units.push(Shown { feed, pts, dts, entry: unit.entry, at: begun });
                 open = Some((feed, place, unit.numbers.iter().skip(1).copied().collect()));

@@ -10,6 +10,7 @@
 //! - On each PID the continuity counters run on, whichever feed each packet is of: a discontinuity is one that the source
 //!   itself had, and a legal duplicate stays one.
 //! - PCR, OPCR, PTS, DTS, ESCR, DTS_next_AU and the times of splice information move by one and the same offset.
+//! - The access unit that video is entered with, and no other, is marked where it lies as one whose leading pictures are not there.
 //! - A PCR steps by other than 0…100 ms after a cut only with discontinuity_indicator.
 //! - version_number rises when the contents of a table change and never else; no section is parted by another.
 //! - A packet with transport_error_indicator is believed in nothing but its PID.
@@ -43,6 +44,7 @@ pub use counts::Counts;
 pub use fit::Fit;
 
 use super::{Handle, Store};
+use crate::ts::pictures::{BrokenLink, Codec};
 use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable, SYNC_BYTE};
 use crate::units::{Pid, Ticks27M};
 
@@ -86,6 +88,7 @@ impl Settings {
             + Tables::memory()
             + Layout::memory()
             + Clocks::memory()
+            + MAX_PROGRAMS * size_of::<Link>()
             + of_pids
     }
 }
@@ -125,6 +128,14 @@ struct Feed {
     scrambled: bool,
 }
 
+/// An access unit under way that is to be marked.
+#[derive(Debug)]
+struct Link {
+    feed: usize,
+    pid: Pid,
+    mark: BrokenLink,
+}
+
 /// The state of one output.
 #[derive(Debug)]
 pub struct Remux {
@@ -144,6 +155,7 @@ pub struct Remux {
     air: Tables,
     layout: Layout,
     clocks: Clocks,
+    links: Vec<Link>,
     counts: Counts,
 }
 
@@ -170,6 +182,7 @@ impl Remux {
             air: Tables::new(),
             layout: Layout::new(),
             clocks: Clocks::new(),
+            links: Vec::with_capacity(MAX_PROGRAMS),
             counts: Counts::default(),
         }
     }
@@ -189,7 +202,7 @@ impl Remux {
     /// may leave it as it is all the same: PCRs and tables are looked at.
     #[inline]
     pub fn passes(&mut self, feed: usize, outline: Outline) -> bool {
-        if outline.has_pcr() || !outline.is_synchronised() {
+        if self.loose || outline.has_pcr() || !outline.is_synchronised() {
             return false;
         }
         let pid = outline.pid();
@@ -243,6 +256,27 @@ impl Remux {
         {
             feed.nudge = ticks;
         }
+    }
+
+    /// The access unit that begins in this packet, the feed's next of its PID, is what video is entered with: it is marked as one
+    /// whose leading pictures are not there, and its DTS is moved by so many ticks of 90 kHz besides.
+    pub fn open(&mut self, at: usize, handle: Handle, delay: i64, store: &mut impl Store) {
+        let Some((feed, bytes)) = self.feeds.get(at).zip(store.bytes_mut(handle)) else { return };
+        let packet = Packet::new(bytes);
+        let size = packet.payload().len();
+        if packet.is_scrambled() || packet.transport_error_indicator() {
+            return;
+        }
+        let pid = packet.pid();
+        let Some(route) = feed.routes.get(pid) else { return };
+        if let Some(codec) = route.key.and_then(|key| Codec::named(key.codec)) {
+            self.links.retain(|link| (link.feed, link.pid) != (at, pid));
+            if self.links.len() == MAX_PROGRAMS {
+                self.links.remove(0);
+            }
+            self.links.push(Link { feed: at, pid, mark: BrokenLink::new(codec) });
+        }
+        times::move_dts(bytes.get_mut(PACKET_SIZE - size..).unwrap_or(&mut []), delay);
     }
 
     /// The PIDs of two feeds that are one PID of the output, were `new` entered after `old`: how many were written.

@@ -124,9 +124,12 @@ impl Remux {
             }
         }
         if let Way::Listed(role, _) = way
-            && offset != 0
             && !outline.transport_error_indicator()
         {
+            self.mark(feed, pid, outline, bytes);
+            if offset == 0 {
+                return Sent::Packet;
+            }
             self.times(feed, pid, role, offset, outline, bytes);
         }
         Sent::Packet
@@ -276,6 +279,19 @@ impl Remux {
         bytes[1] = bytes[1] & 0xE0 | high;
         bytes[2] = low;
         bytes[3] = bytes[3] & 0xF0 | counter;
+    }
+
+    /// Marks the access unit that video is entered with.
+    fn mark(&mut self, at: usize, pid: Pid, outline: Outline, bytes: &mut [u8; PACKET_SIZE]) {
+        let Some(place) = self.links.iter().position(|link| (link.feed, link.pid) == (at, pid)) else { return };
+        let packet = Packet::new(bytes);
+        let (start, size) = (packet.payload_unit_start_indicator(), packet.payload().len());
+        let Some(link) = self.links.get_mut(place) else { return };
+        if packet.is_scrambled() || start && link.mark.is_under_way() {
+            self.links.swap_remove(place);
+        } else if outline.has_payload() {
+            link.mark.push(start, bytes.get_mut(PACKET_SIZE - size..).unwrap_or(&mut []));
+        }
     }
 
     /// Moves the times of a packet but for its PCR.

@@ -115,6 +115,17 @@ pub(super) fn move_adaptation(bytes: &mut [u8; PACKET_SIZE], ticks: i64) {
     }
 }
 
+/// Moves the DTS of a PES header that lies in this payload as a whole, where it has one.
+pub(super) fn move_dts(payload: &mut [u8], ticks: i64) {
+    // PTS_DTS_flags 11: the DTS stands behind the PTS
+    if ticks != 0
+        && pes::Header::parse(payload).is_some_and(|header| header.dts.is_some())
+        && let Some(field) = payload.get_mut(FIXED + 5..FIXED + 10)
+    {
+        move_marked(field, ticks);
+    }
+}
+
 /// A PES header under way: how much of it went by, and its first bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Head {

@@ -51,6 +51,8 @@ pub(super) struct Mark {
     pub(super) clean: bool,
     /// Decoding can begin with it.
     pub(super) entry: bool,
+    /// It is a recovery point: what was decoded before is not let go of, and confuses some decoders.
+    pub(super) is_weak: bool,
 }
 
 /// How far a stream of a transition is.
@@ -353,8 +355,9 @@ impl Feed {
                 Some(Entry::Recovery { distance, .. }) => distance == 0,
                 None => false,
             };
+            let is_weak = matches!(picture.entry, Some(Entry::Recovery { .. }));
             let mark = stream.mark;
-            self.change(mark, |mark| mark.entry = entry);
+            self.change(mark, |mark| (mark.entry, mark.is_weak) = (entry, is_weak));
             self.news = self.news.wrapping_add(1);
         }
     }
@@ -403,7 +406,7 @@ impl Feed {
                 mark.clean &= mark.join.is_some_and(|join| stamp.pts.step_from(join) > -10);
             }
         }
-        self.marks.push_back(Mark { number, at, pid: packet.pid(), role, stamp, join, clean, entry });
+        self.marks.push_back(Mark { number, at, pid: packet.pid(), role, stamp, join, clean, entry, is_weak: false });
         if role == Role::Lead {
             self.news = self.news.wrapping_add(1);
         }

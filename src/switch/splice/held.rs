@@ -20,6 +20,8 @@ pub(super) struct Held {
     pub(super) since: Instant,
     /// PTS and DTS of its access unit, in the output's time.
     pub(super) stamp: Option<Stamp>,
+    /// See [`Out::Send`](super::Out::Send).
+    pub(super) enters: Option<i64>,
 }
 
 /// The times of an access unit.

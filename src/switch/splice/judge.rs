@@ -4,8 +4,9 @@ use super::Side;
 use super::feed::{Phase, Role, Stream, stamp_of};
 use super::held::{Stamp, add};
 use super::line::lasting;
-use super::mix::{JUMP, Mix};
+use super::mix::{JUMP, Mix, Run};
 use crate::ts::Packet;
+use crate::ts::stream::Kind;
 use crate::units::{Pid, Pts90k};
 
 /// By how much a PES packet of sound may begin before the end of the one it follows: 1 ms.
@@ -14,7 +15,19 @@ pub(super) const OVERLAP: i64 = 90;
 /// What becomes of a packet of the new feed.
 pub(super) enum Verdict {
     Drop,
-    Take(Option<Stamp>),
+    Take {
+        /// The times of its unit.
+        stamp: Option<Stamp>,
+        /// See [`Out::Send`](super::Out::Send).
+        enters: Option<i64>,
+    },
+}
+
+impl Verdict {
+    /// A packet of a unit that is sent as it is.
+    const fn take(stamp: Option<Stamp>) -> Self {
+        Self::Take { stamp, enters: None }
+    }
 }
 
 impl Mix<'_> {
@@ -67,7 +80,7 @@ impl Mix<'_> {
             return self.judge_other(feed, pid, start, packet.has_payload());
         };
         let raw = if start { stamp_of(packet) } else { None };
-        let stamp = raw.map(|stamp| stamp.moved(offset));
+        let mut stamp = raw.map(|stamp| stamp.moved(offset));
         let is_entry = raw.is_some_and(|raw| self.feeds.get(feed).is_some_and(|feed| feed.is_entry(pid, raw)));
         let Some(stream) = self.feeds.get(feed).and_then(|feed| feed.streams.get(place)) else { return Verdict::Drop };
         let pair = self.pair(stream);
@@ -75,11 +88,12 @@ impl Mix<'_> {
             pair.and_then(|pair| pair.left.last)
                 .is_none_or(|last| !(-JUMP..=0).contains(&stamp.dts.step_from(last.dts)))
         });
+        let Run { target, delay, .. } = *self.run;
+        let is_target = stamp.is_some_and(|s| s.pts == target.pts && add(s.dts, delay) == target.dts);
         let begins = start
             && match stream.role {
                 Role::Lead => {
-                    let target = self.run.target;
-                    stamp.is_some_and(|stamp| stamp == target || is_entry && stamp.pts.step_from(target.pts) >= 0)
+                    is_target || stamp.is_some_and(|stamp| is_entry && stamp.pts.step_from(self.run.target.pts) >= 0)
                 }
                 Role::Sound => {
                     let floor = self.sound_floor(pair);
@@ -97,13 +111,20 @@ impl Mix<'_> {
             return Verdict::Drop;
         };
         if !packet.has_payload() {
-            return if stream.phase == Phase::Waiting { Verdict::Drop } else { Verdict::Take(None) };
+            return if stream.phase == Phase::Waiting { Verdict::Drop } else { Verdict::take(None) };
         }
+        let mut enters = None;
         if start {
             stream.cut = false;
             match stream.phase {
                 Phase::Waiting if begins => {
-                    let is_video = matches!(stream.role, Role::Lead | Role::Video);
+                    let is_video = stream.kind == Kind::Video;
+                    if is_video && is_target && stream.role == Role::Lead {
+                        enters = Some(delay);
+                        stamp = Some(target);
+                    } else if is_video {
+                        enters = Some(0);
+                    }
                     stream.phase = if is_video { Phase::Leading { out: false } } else { Phase::Passing };
                     stream.untrimmed = stream.role == Role::Sound && !is_open;
                     if stream.role == Role::Sound && is_open {
@@ -131,7 +152,7 @@ impl Mix<'_> {
             stream.left.begin(stamp);
         }
         stream.left.unit.push(start, packet.payload());
-        Verdict::Take(stream.left.last)
+        Verdict::Take { stamp: stream.left.last, enters }
     }
 
     /// A packet of a PID whose units are not followed: from the first that begins.
@@ -140,7 +161,7 @@ impl Mix<'_> {
         let Some(word) = word else { return Verdict::Drop };
         let bit = 1 << (pid.index() % 64);
         *word |= if start { bit } else { 0 };
-        if *word & bit != 0 || !has_payload { Verdict::Take(None) } else { Verdict::Drop }
+        if *word & bit != 0 || !has_payload { Verdict::take(None) } else { Verdict::Drop }
     }
 
     /// The stream of the old feed that a stream of the new one follows.

@@ -5,6 +5,7 @@ use super::held::{Held, List, Pool, Stamp};
 use super::judge::{Verdict, stop};
 use super::line::{Line, lasting, later};
 use super::plan::Choice;
+use super::unit::Unit;
 use super::{Cost, Leaving, OnAir, Out, Plan, Request, Side};
 use crate::ts::Packet;
 use crate::units::{Instant, Pid, Pts90k, Span};
@@ -18,6 +19,8 @@ const AT_ONCE: usize = 8;
 const COMPLETE: Span = Span::from_secs(5);
 /// The same of those that have something to say now and then: so that one that was begun before is over.
 const SECTION: Span = Span::from_secs(1);
+/// So long after the new feed's first packet left the cost is told, whatever is not known of it yet.
+const TOLD: Span = Span::from_secs(1);
 /// A step between time stamps that is none of the same time line: ten seconds.
 pub(super) const JUMP: i64 = 900_000;
 
@@ -26,8 +29,9 @@ pub(super) const JUMP: i64 = 900_000;
 pub(super) struct Run {
     pub(super) plan: Plan,
     pub(super) request: Request,
-    /// The new feed's first unit of the stream that decides.
+    /// The new feed's first unit of the stream that decides, and by how much more its DTS is set on there.
     pub(super) target: Stamp,
+    pub(super) delay: i64,
     pub(super) cut: Pts90k,
     /// The feed whose packets make the slots.
     pub(super) master: Side,
@@ -45,6 +49,8 @@ pub(super) struct Run {
     /// The old feed's packets that wait for a slot.
     pub(super) waiting: List,
     pub(super) cost: Cost,
+    /// It was told.
+    told: bool,
 }
 
 impl Run {
@@ -77,6 +83,7 @@ impl Run {
             plan,
             request: *request,
             target: choice.target,
+            delay: choice.delay,
             cut: choice.cut,
             master: Side::Old,
             turned: Instant::NEVER,
@@ -87,13 +94,18 @@ impl Run {
             is_like,
             waiting: List::default(),
             cost,
+            told: false,
         }
     }
 
     pub(super) fn deadline(&self, has_waiting: bool) -> Instant {
         let slot = if has_waiting { self.slot + SLOTLESS } else { Instant::NEVER };
-        let old = if self.over || self.master == Side::Old { Instant::NEVER } else { self.slot + SLOTLESS };
-        slot.min(old)
+        if self.master == Side::Old {
+            return slot;
+        }
+        let old = if self.over { Instant::NEVER } else { self.slot + SLOTLESS };
+        let told = if self.told { Instant::NEVER } else { self.turned + TOLD };
+        slot.min(old).min(told)
     }
 
     pub(super) fn old_feed(&self) -> Option<usize> {
@@ -124,7 +136,7 @@ impl Mix<'_> {
             self.run.slot = self.now;
             if wanted {
                 let (handle, outline) = (leaving.handle, leaving.outline);
-                out(Out::Send { side: Side::Old, handle, outline, strip: false });
+                out(Out::Send { side: Side::Old, handle, outline, strip: false, enters: None });
             } else {
                 if let Some(pcr) = packet.pcr() {
                     out(Out::Pcr { side: Side::Old, pid, value: pcr.later(from.offset) });
@@ -143,6 +155,7 @@ impl Mix<'_> {
                 start: packet.payload_unit_start_indicator(),
                 since: self.now,
                 stamp: last,
+                enters: None,
             };
             self.make_room(out);
             if self.pool.push(&mut self.run.waiting, held) {
@@ -167,13 +180,13 @@ impl Mix<'_> {
         self.settle();
         self.run.slot = self.now;
         let (feed, offset) = (self.run.plan.to, self.run.plan.offset);
-        let send = Out::Send { side: Side::New, handle, outline, strip: false };
+        let send = |enters| Out::Send { side: Side::New, handle, outline, strip: false, enters };
         let pcr = packet.pcr().map(|pcr| Out::Pcr { side: Side::New, pid, value: pcr.later(offset) });
         let is_null = pid == Pid::NULL;
         let verdict = if is_null { Verdict::Drop } else { self.judge_new(feed, offset, packet) };
         let place = self.feeds.get(feed).and_then(|feed| feed.place(pid));
         match verdict {
-            Verdict::Drop if is_null && self.pool.is_empty() => out(send),
+            Verdict::Drop if is_null && self.pool.is_empty() => out(send(None)),
             Verdict::Drop => {
                 match pcr {
                     Some(pcr) => out(pcr),
@@ -181,12 +194,12 @@ impl Mix<'_> {
                 }
                 out(Out::Drop(handle));
             }
-            Verdict::Take(stamp) => {
+            Verdict::Take { stamp, enters } => {
                 let waits = place.is_some_and(|place| !self.is_open(place));
                 if !waits {
-                    out(send);
+                    out(send(enters));
                 } else if packet.has_payload() {
-                    self.hold(place.unwrap_or(0), leaving, packet, stamp, out);
+                    self.hold(place.unwrap_or(0), leaving, packet, (stamp, enters), out);
                     match pcr {
                         Some(pcr) => out(pcr),
                         None => self.fill(place, out),
@@ -273,22 +286,66 @@ impl Mix<'_> {
         }
     }
 
-    pub(super) fn finished(&mut self) -> Option<Cost> {
+    /// What it cost, once: when the streams that decide have gone over, or after a second with what is known by then.
+    pub(super) fn told(&mut self) -> Option<Cost> {
+        self.settle();
+        let run = &*self.run;
+        let feed = self.feeds.get(run.plan.to)?;
+        let decides = |stream: &&Stream| matches!(stream.role, Role::Lead | Role::Sound);
+        let has_gone = |stream: &Stream| stream.phase == Phase::Passing && !stream.untrimmed;
+        let is_over = run.over && feed.streams.iter().filter(decides).all(has_gone);
+        if run.told || run.master == Side::Old || !(is_over || self.now.since(run.turned) >= TOLD) {
+            return None;
+        }
+        self.run.told = true;
+        Some(self.cost())
+    }
+
+    fn cost(&self) -> Cost {
+        let run = &*self.run;
+        let old = run.old_feed().and_then(|feed| self.feeds.get(feed)).and_then(Feed::lead);
+        let hole = old.and_then(|old| old.left.end).map_or(0, |end| run.target.pts.step_from(end));
+        let hole = lasting(hole.clamp(0, JUMP));
+        // sound that did not come yet has been silent so long at the least
+        let shown = self.line.at(self.now).map(|pcr| Pts90k(pcr.0 / 300));
+        let streams = self.feeds.get(run.plan.to).map_or(&[][..], |feed| &feed.streams);
+        let awaited = streams.iter().filter(|stream| stream.role == Role::Sound && stream.phase == Phase::Waiting);
+        let silent = awaited.filter_map(|stream| Some(shown?.step_from(self.pair(stream)?.left.end?)));
+        let audio_hole = lasting(silent.max().unwrap_or(0).clamp(0, JUMP)).max(run.cost.audio_hole);
+        Cost { hole, audio_hole, ..run.cost }
+    }
+
+    /// Whether everything comes from the new feed.
+    pub(super) fn is_finished(&mut self) -> bool {
         self.settle();
         let run = &*self.run;
         if run.master == Side::Old || !run.over || !self.pool.is_empty() {
-            return None;
+            return false;
         }
-        let feed = self.feeds.get(run.plan.to)?;
         let since = self.now.since(run.turned);
         let is_awaited = |stream: &Stream| {
             stream.phase != Phase::Passing && since < if stream.role == Role::Other { SECTION } else { COMPLETE }
         };
-        if feed.streams.iter().any(is_awaited) {
-            return None;
+        self.feeds.get(run.plan.to).is_some_and(|feed| !feed.streams.iter().any(is_awaited))
+    }
+
+    /// Nothing is waited for any more: what it cost, if that was not told. Where a stream of the new feed did not begin, what is to
+    /// follow it follows that of the old one.
+    pub(super) fn stop(&mut self) -> Option<Cost> {
+        if !self.run.over {
+            self.give_up();
         }
-        let old = run.old_feed().and_then(|feed| self.feeds.get(feed)).and_then(Feed::lead);
-        let hole = old.and_then(|old| old.left.end).map_or(0, |end| run.target.pts.step_from(end));
-        Some(Cost { hole: lasting(hole.clamp(0, JUMP)), ..run.cost })
+        let cost = (!core::mem::replace(&mut self.run.told, true)).then(|| self.cost());
+        let streams = self.feeds.get(self.run.plan.to).map_or(0, |feed| feed.streams.len());
+        for place in 0..streams {
+            let stream = self.feeds.get(self.run.plan.to).and_then(|feed| feed.streams.get(place));
+            let before = stream.filter(|stream| stream.left.last.is_none()).and_then(|stream| self.pair(stream));
+            let Some(left) = before.map(|pair| Left { unit: Unit::Unknown, ..pair.left }) else { continue };
+            let stream = self.feeds.get_mut(self.run.plan.to).and_then(|feed| feed.streams.get_mut(place));
+            if let Some(stream) = stream {
+                stream.left = left;
+            }
+        }
+        cost
     }
 }

@@ -11,7 +11,8 @@
 //!   reaches its PCR, set on by the offset. All times of a feed are set on by one offset, a whole number of ticks of 90 kHz.
 //! - DTS of the stream that decides (the first video, or the first sound where there is none) rise, and no picture leaves
 //!   twice. The first picture of the new feed is a random access point; pictures that follow it and are presented before it
-//!   are left out, for they may refer to pictures that are not there.
+//!   are left out, for they may refer to pictures that are not there. Where it would be decoded before the old feed's last, its DTS,
+//!   and no other, is set on into the time that those it was sent without leave free.
 //! - A PES packet is sent whole, or not at all, unless its feed dies in the middle of it.
 //! - Sound changes where the pictures do: the old goes on to the time at which the first new picture is presented, and the
 //!   new begins with the first PES packet that does not begin before the old one's end.
@@ -203,6 +204,9 @@ pub enum Out {
         outline: Outline,
         /// Its PCR is to be taken out: it was sent in its place.
         strip: bool,
+        /// The access unit that begins here is the one that video of the new feed is entered with, of which the leading pictures
+        /// are left out; by so many ticks of 90 kHz more its DTS is set on.
+        enters: Option<i64>,
     },
     /// A null packet.
     Null,
@@ -425,14 +429,30 @@ impl Splicer {
         }
     }
 
-    /// What the transition cost, once it is over: from then on everything comes from the new feed.
-    pub fn finished(&mut self, now: Instant) -> Option<Cost> {
-        let cost = self.mix(now)?.finished()?;
-        self.run = None;
-        Some(cost)
+    /// What the transition cost, told once: when the pictures and the sound of the program that decides have gone over, and a second
+    /// after the new feed's first packet at the latest. Streams that come now and then are not waited for.
+    pub fn cost(&mut self, now: Instant) -> Option<Cost> {
+        self.mix(now)?.told()
     }
 
-    /// Another switch overtook it: gives back all that waits.
+    /// Whether a transition is over, which is told once: from then on everything comes from the new feed.
+    pub fn finished(&mut self, now: Instant) -> bool {
+        let is_finished = self.mix(now).is_some_and(|mut mix| mix.is_finished());
+        if is_finished {
+            self.run = None;
+        }
+        is_finished
+    }
+
+    /// Ends a transition whose new feed has been entered, and gives back all that waits: from now on everything comes from that
+    /// feed, whatever did not begin yet. What it cost, where that was not told.
+    pub fn cut_short(&mut self, now: Instant, out: impl FnMut(Out)) -> Option<Cost> {
+        let cost = self.mix(now)?.stop();
+        self.cancel(out);
+        cost
+    }
+
+    /// Another switch overtook it before it was begun, or before the new feed was entered: gives back all that waits.
     pub fn cancel(&mut self, mut out: impl FnMut(Out)) {
         self.seek = None;
         if let Some(mut run) = self.run.take() {

@@ -37,8 +37,9 @@ pub(super) struct Seek {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     pub(super) plan: Plan,
-    /// The new feed's first picture, in the output's time.
+    /// The new feed's first picture, in the output's time, and by how much more its DTS is set on there.
     pub(super) target: Stamp,
+    pub(super) delay: i64,
     /// The old feed's first picture that is not sent is presented then or later.
     pub(super) cut: Pts90k,
 }
@@ -113,7 +114,9 @@ impl<'a> View<'a> {
         };
         let is_cached = !request.planned && self.settings.entry == Entry::Cached;
         let entries = new.marks().filter(|mark| mark.role == Role::Lead && mark.entry);
-        let in_line = entries.clone().filter(|mark| self.due(mark) + GRACE >= self.now);
+        // where recovery points are not all that comes again and again, there is time to wait for better
+        let waits = request.planned && !self.waited(2) && entries.clone().filter(|mark| !mark.is_weak).nth(1).is_some();
+        let in_line = entries.clone().filter(|mark| self.due(mark) + GRACE >= self.now && !(waits && mark.is_weak));
         let line = self.output_line();
         let why = if lead.is_scrambled {
             Why::Scrambled
@@ -130,11 +133,12 @@ impl<'a> View<'a> {
             return Found::NotYet(why);
         }
         let ends = self.ends();
+        let lag = lag(new);
         let least = entries.clone().map(|mark| mark.stamp.pts.step_from(mark.stamp.dts)).min().unwrap_or(0);
         if request.kind == Kind::Locked && request.from.is_some() {
             let mut is_awaited = false;
             for mark in in_line.clone() {
-                match self.locked(new, mark, &ends, line) {
+                match self.locked(new, mark, &ends, line, lag) {
                     Fit::Go(choice) if !is_cached || choice.plan.leaves <= self.now + SOON => {
                         return Found::Place(choice);
                     }
@@ -150,7 +154,7 @@ impl<'a> View<'a> {
         }
         let cached = entries.rev().find(|mark| self.now.since(mark.at) <= CACHED).filter(|_| is_cached);
         for mark in cached.into_iter().chain(in_line) {
-            match self.independent(new, mark, &ends, line, least) {
+            match self.independent(new, mark, &ends, line, (least, lag)) {
                 Fit::Go(choice) => return Found::Place(choice),
                 Fit::Wait => return Found::NotYet(why),
                 Fit::No => {}
@@ -247,31 +251,40 @@ impl<'a> View<'a> {
         pcr.and_then(|pcr| line?.when(pcr, self.now)).unwrap_or(Instant::NEVER)
     }
 
-    fn locked(&self, new: &Feed, mark: &Mark, ends: &Ends, line: Option<Line>) -> Fit {
+    fn locked(&self, new: &Feed, mark: &Mark, ends: &Ends, line: Option<Line>, lag: Option<i64>) -> Fit {
         let Some((from, feed, lead)) = self.old() else { return Fit::No };
         let target = mark.stamp.moved(from.offset);
         let leaves = self.locked_leaves(new, mark, line);
         let late = leaves.nanos().saturating_sub(self.due(mark).nanos());
         let Left { max, last, .. } = lead.left;
+        let (is_like, room) = (self.is_like(new, lead), room(new, mark, lag));
+        let is_before = |dts: Pts90k, room: i64| !is_like || add(target.dts, room).step_from(dts) > 0;
         let has_left = max.is_some_and(|max| target.pts.step_from(max) <= 0)
-            || self.is_like(new, lead) && last.is_some_and(|last| target.dts.step_from(last.dts) <= 0);
+            || last.is_some_and(|last| !is_before(last.dts, room));
         if leaves < self.now - SLACK || late > LATE || has_left {
             return Fit::No;
         }
         let leaves = leaves.max(self.now);
-        let hole = ends.iter().filter(|end| end.known).map(|end| target.pts.step_from(end.join) + 2);
-        let hole = hole.filter(|&hole| hole >= 0).min().unwrap_or(0).saturating_sub(2).max(0);
+        let hole = |end: &End| target.pts.step_from(end.join) + 2;
+        let fitting = ends.iter().filter(|end| end.known && end.dts.is_none_or(|dts| is_before(dts, room)));
+        let end = fitting.filter(|end| hole(end) >= 0).min_by_key(|end| hole(end));
+        let delay = if end.and_then(|end| end.dts).or(last.map(|last| last.dts)).is_none_or(|dts| is_before(dts, 0)) {
+            0
+        } else {
+            room
+        };
+        let hole = end.map_or(0, hole).saturating_sub(2).max(0);
         if self.request.planned {
             let latest = feed.marks().rev().filter(|mark| mark.role == Role::Lead).take(16);
             let is_seen = latest.map(|mark| mark.stamp.moved(from.offset)).any(|s| s.pts.step_from(target.pts) >= -2);
             if !is_seen && leaves > self.now + SLACK {
                 return Fit::Wait;
             }
-            if hole > lead.length() + 2 && !self.waited(4) {
+            if hole > lead.length() + 2 && !self.waited(4) && has_met(feed, new, lead.length(), lag) {
                 return Fit::No;
             }
         }
-        Fit::Go(self.choice(new, mark, Kind::Locked, from.offset, leaves, hole, target.pts))
+        Fit::Go(self.choice(new, mark, Kind::Locked, (from.offset, delay), leaves, hole, target.pts))
     }
 
     /// Whether the streams that decide are of one kind, so that one follows the other on a PID.
@@ -279,23 +292,33 @@ impl<'a> View<'a> {
         new.lead().is_some_and(|new| new.kind == lead.kind)
     }
 
-    fn independent(&self, new: &Feed, mark: &Mark, ends: &Ends, line: Option<Line>, least: i64) -> Fit {
+    fn independent(
+        &self,
+        new: &Feed,
+        mark: &Mark,
+        ends: &Ends,
+        line: Option<Line>,
+        (least, lag): (i64, Option<i64>),
+    ) -> Fit {
         let request = self.request;
         let Some(pcr) = new.line.at(mark.at) else { return Fit::No };
         let due = self.due(mark);
         let floor = if request.planned || self.settings.entry == Entry::Next { due.max(self.now) } else { self.now };
         let Some(line) = line else {
             // nothing was ever sent
-            return Fit::Go(self.choice(new, mark, Kind::Independent, 0, floor, 0, mark.stamp.pts));
+            return Fit::Go(self.choice(new, mark, Kind::Independent, (0, 0), floor, 0, mark.stamp.pts));
         };
         let lead = self.old().map(|(_, _, lead)| lead);
         let is_like = lead.is_some_and(|lead| self.is_like(new, lead));
         let length = lead.map_or(0, Stream::length).max(1);
-        // by how much more the entry has to be set on for its DTS to come behind the last
-        let push = |offset: i64, end: &End| match end.dts.filter(|_| is_like) {
+        // by how much the entry's DTS has to be set on to come behind the last, and by how much all of it
+        let behind = |offset: i64, end: &End| match end.dts.filter(|_| is_like) {
             Some(dts) => dts.step_from(add(mark.stamp.dts, offset)).saturating_add(1).max(0),
             None => 0,
         };
+        let room = room(new, mark, lag);
+        let push = |offset: i64, end: &End| behind(offset, end).saturating_sub(room).max(0);
+        let delay = |offset: i64, end: &End| if behind(offset, end) > 0 { room } else { 0 };
         let most = if request.planned { LATE_PLANNED } else { LATE };
         let mut best: Option<(i64, End, Instant)> = None;
         for end in ends.iter() {
@@ -319,8 +342,9 @@ impl<'a> View<'a> {
             if !end.known && due > self.now && leaves > self.now + SETTLED {
                 return Fit::Wait;
             }
-            let offset = (end.join.step_from(mark.stamp.pts) + hole) * 300;
-            return Fit::Go(self.choice(new, mark, Kind::Independent, offset, leaves, hole, end.join));
+            let offset = end.join.step_from(mark.stamp.pts) + hole;
+            let offsets = (offset * 300, delay(offset, &end));
+            return Fit::Go(self.choice(new, mark, Kind::Independent, offsets, leaves, hole, end.join));
         }
         if request.alive && request.planned && lead.is_some_and(|lead| lead.latest.is_some()) {
             return Fit::No;
@@ -329,10 +353,11 @@ impl<'a> View<'a> {
         let Some(at) = line.at(floor) else { return Fit::No };
         let mut offset = at.step_from(pcr).div_euclid(300) + i64::from(at.step_from(pcr).rem_euclid(300) != 0);
         let last = ends.iter().filter(|end| end.known).last();
-        let mut hole = 0;
+        let (mut hole, mut later) = (0, 0);
         if let Some(end) = last {
             let back = end.join.step_from(add(mark.stamp.pts, offset)).max(0);
             offset += back.max(push(offset, end));
+            later = delay(offset, end);
             hole = add(mark.stamp.pts, offset).step_from(end.join).max(0);
         }
         let Some(leaves) = line.when(pcr.later(offset * 300), self.now) else { return Fit::No };
@@ -340,7 +365,7 @@ impl<'a> View<'a> {
             return Fit::No;
         }
         let cut = add(mark.stamp.pts, offset);
-        Fit::Go(self.choice(new, mark, Kind::Independent, offset * 300, leaves.max(floor), hole, cut))
+        Fit::Go(self.choice(new, mark, Kind::Independent, (offset * 300, later), leaves.max(floor), hole, cut))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -349,12 +374,13 @@ impl<'a> View<'a> {
         new: &Feed,
         mark: &Mark,
         kind: Kind,
-        offset: i64,
+        (offset, delay): (i64, i64),
         leaves: Instant,
         hole: i64,
         cut: Pts90k,
     ) -> Choice {
-        let target = mark.stamp.moved(offset);
+        let Stamp { pts, dts } = mark.stamp.moved(offset);
+        let target = Stamp { pts, dts: add(dts, delay) };
         let extra = leaves.nanos().saturating_sub(self.due(mark).nanos());
         let leaving = |mark: &Mark| later(self.due(mark), extra);
         // sound that is presented with the first picture may come before it
@@ -372,8 +398,58 @@ impl<'a> View<'a> {
             leaves: leaving(first),
             hole: lasting(hole),
         };
-        Choice { plan, target, cut }
+        Choice { plan, target, delay, cut }
     }
+}
+
+/// From the DTS of the last picture that leads an entry, or of the entry where none does, to the PTS of the entry: in a stream
+/// without holes always the same, since the pictures that are decoded up to that one are those that are presented before the
+/// entry. None where the last two entries do not agree.
+fn lag(feed: &Feed) -> Option<i64> {
+    let (mut lags, mut entry, mut last): ([Option<i64>; 2], Option<Stamp>, _) = ([None; 2], None, Pts90k(0));
+    for mark in feed.marks().filter(|mark| mark.role == Role::Lead) {
+        if let Some(led) = entry.filter(|entry| mark.stamp.pts.step_from(entry.pts) > 0) {
+            lags = [lags[1], Some(led.pts.step_from(last))];
+            entry = None;
+        }
+        if mark.entry {
+            entry = Some(mark.stamp);
+        }
+        last = mark.stamp.dts;
+    }
+    let [before, last] = lags;
+    last.filter(|last| before.is_some_and(|before| (last - before).abs() <= 2))
+}
+
+/// By how much the DTS of an entry can be set on if the pictures that lead it are left out: to that of the last of them.
+fn room(feed: &Feed, entry: &Mark, lag: Option<i64>) -> i64 {
+    let after = feed.marks().filter(|mark| mark.pid == entry.pid && mark.number > entry.number);
+    let mut room = 0;
+    for mark in after {
+        if mark.stamp.pts.step_from(entry.stamp.pts) > 0 {
+            return room;
+        }
+        room = mark.stamp.dts.step_from(entry.stamp.dts).max(0);
+    }
+    // not all of them came
+    let foretold = lag.map_or(0, |lag| entry.stamp.pts.step_from(entry.stamp.dts) - lag);
+    room.max(foretold)
+}
+
+/// Whether an entry of the last seconds followed at once on what a feed with the same time line has before a place to stop. If none
+/// did, as where the groups of both are open and begin together, none will.
+fn has_met(old: &Feed, new: &Feed, length: i64, lag: Option<i64>) -> bool {
+    let mut entries = new.marks().filter(|mark| mark.role == Role::Lead && mark.entry);
+    entries.clone().nth(1).is_none()
+        || entries.any(|entry| {
+            let last = add(entry.stamp.dts, room(new, entry, lag));
+            let mut before: Option<Pts90k> = None;
+            old.marks().filter(|mark| mark.role == Role::Lead).any(|mark| {
+                let is_before = before.replace(mark.stamp.dts).is_none_or(|dts| last.step_from(dts) > 0);
+                let join = mark.join.filter(|_| mark.clean && is_before);
+                join.is_some_and(|join| (-2..=length + 2).contains(&entry.stamp.pts.step_from(join)))
+            })
+        })
 }
 
 /// Rounding up that never overflows.

@@ -34,7 +34,7 @@ impl Mix<'_> {
         place: usize,
         leaving: Leaving,
         packet: Packet<'_>,
-        stamp: Option<Stamp>,
+        (stamp, enters): (Option<Stamp>, Option<i64>),
         out: &mut impl FnMut(Out),
     ) {
         self.make_room(out);
@@ -46,6 +46,7 @@ impl Mix<'_> {
             start: packet.payload_unit_start_indicator(),
             since: self.now,
             stamp,
+            enters,
         };
         let stream = self.feeds.get_mut(self.run.plan.to).and_then(|feed| feed.streams.get_mut(place));
         let is_held = stream.is_some_and(|stream| {
@@ -183,6 +184,6 @@ impl Mix<'_> {
 }
 
 fn send(held: &Held, out: &mut impl FnMut(Out)) {
-    let Held { side, handle, outline, strip, .. } = *held;
-    out(Out::Send { side, handle, outline, strip });
+    let Held { side, handle, outline, strip, enters, .. } = *held;
+    out(Out::Send { side, handle, outline, strip, enters });
 }

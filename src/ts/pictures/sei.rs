@@ -81,6 +81,11 @@ impl Sei {
         if self.kind == T35 { Byte::BeforeT35 } else { Byte::Other }
     }
 
+    /// Whether the next byte is the first of a recovery point.
+    pub(super) fn begins_recovery_point(&self) -> bool {
+        self.place == Place::Payload && self.kind == RECOVERY_POINT && self.kept == 0
+    }
+
     fn payload(&mut self, byte: u8) -> Byte {
         let kind = self.kind;
         if kind == RECOVERY_POINT && self.kept < KEPT {
