@@ -13,8 +13,8 @@ use super::proxy::Proxy;
 use super::stage::{AHEAD, Stage, local, receive_to, send, srt};
 
 fn plan(role: Role, bond: Bond) -> SrtPlan {
-    // A way is given up after a second of silence.
-    let (latency, idle) = (Span::from_secs(1), Span::from_secs(1));
+    // A way is given up after so long without a word.
+    let (latency, idle) = (Span::from_secs(1), Span::from_secs(3));
     SrtPlan { bond: Some(bond), latency, idle, buffer: 4 << 20, ..srt(Backend::Auto, role) }
 }
 
@@ -23,21 +23,37 @@ fn missing() -> Option<String> {
     srt_carrier(&plan(Role::Listener, Bond::Accept), local(9)).err()
 }
 
-/// Everything comes, whole, once and in order, while the first way is dark until it is given up, and then the second.
-fn goes_on(mode: BondMode, caller_sends: bool) {
+/// A caller and a listener, and the two ways between them.
+struct Bonded {
+    mode: BondMode,
+    caller_sends: bool,
+    caller: Stage,
+    listener: Stage,
+    near: [u16; 2],
+    ways: [Proxy; 2],
+}
+
+fn bonded(mode: BondMode, caller_sends: bool) -> Bonded {
     let port = udp_port();
+    let accept = plan(Role::Listener, Bond::Accept);
+    let listener = match caller_sends {
+        true => Stage::receiving(local(port), accept),
+        false => Stage::sending(local(port), accept),
+    };
     let near = [udp_port(), udp_port()];
     let ways = near.map(|near| Proxy::start(near, local(port), 0, Duration::from_millis(5), 1));
-    let accept = plan(Role::Listener, Bond::Accept);
     let others = vec![Way { address: local(near[1]), interface: None }];
     let call = plan(Role::Caller, Bond::Call { mode, others });
-    let (mut caller, mut listener) = if caller_sends {
-        let listener = Stage::receiving(local(port), accept);
-        (Stage::sending(local(near[0]), call), listener)
-    } else {
-        let listener = Stage::sending(local(port), accept);
-        (Stage::receiving(local(near[0]), call), listener)
+    let caller = match caller_sends {
+        true => Stage::sending(local(near[0]), call),
+        false => Stage::receiving(local(near[0]), call),
     };
+    Bonded { mode, caller_sends, caller, listener, near, ways }
+}
+
+/// Everything comes, whole, once and in order, while the first way is dark until it is given up, and then the second.
+fn goes_on(bonded: Bonded) {
+    let Bonded { mode, caller_sends, mut caller, mut listener, near, ways } = bonded;
     let sides = if caller_sends { (&caller, &listener) } else { (&listener, &caller) };
     let (from, to) = (sides.0.socket.try_clone().unwrap(), sides.1.socket.try_clone().unwrap());
     let (done, last) = (AtomicBool::new(false), AtomicU32::new(u32::MAX));
@@ -85,11 +101,12 @@ fn a_bond_goes_on_by_the_way_that_is_left() {
         eprintln!("not run: {why}");
         return;
     }
+    let kinds = [BondMode::Broadcast, BondMode::Backup].into_iter().flat_map(|mode| [(mode, true), (mode, false)]);
+    // One after the other, so that none takes a port that another was promised.
+    let all: Vec<_> = kinds.map(|(mode, caller_sends)| bonded(mode, caller_sends)).collect();
     thread::scope(|scope| {
-        for mode in [BondMode::Broadcast, BondMode::Backup] {
-            for caller_sends in [true, false] {
-                scope.spawn(move || goes_on(mode, caller_sends));
-            }
+        for bonded in all {
+            scope.spawn(move || goes_on(bonded));
         }
     });
 }
