@@ -558,6 +558,11 @@ fn the_ways_of_a_bond_come_after_that_of_the_url() {
             format!("bond: backup, members: {members}, backend: rsrt"),
             "`rsrt` cannot do bonding: write `libsrt`, or leave `backend` out",
         ),
+        (
+            listens,
+            "bond: accept, idle: 2s".to_owned(),
+            "a way that stands by says a word each second: with a `bond`, write 3s or more",
+        ),
         (calls, format!("bond: backup, members: [{eight}]"), "8 members are too many: at most 7 besides the URL"),
     ] {
         let told = problems(&text(url, &format!("srt: {{{keys}}}"), TO, ""));

@@ -14,6 +14,7 @@ mod stage;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,6 +34,12 @@ const GROWTH: i64 = 8 << 20;
 /// Messages of each session while this lasts.
 const MESSAGES: u32 = 7000;
 const SECRET: &str = "a long secret";
+/// Memory is that of the process, so that one test has it at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The next of a sequence of numbers that the seed makes.
 fn next(state: &mut u64) -> u64 {
@@ -163,6 +170,7 @@ fn begin(to: [SocketAddr; 2], handshakes: u16, seen: &mut i64) -> usize {
 
 #[test]
 fn sessions_go_on_whatever_else_comes_and_memory_stays() {
+    let _alone = alone();
     for backend in [Backend::Rsrt, Backend::Libsrt] {
         let ports = [udp_port(), udp_port()];
         let secrets = [None, Some(SECRET)];
@@ -219,10 +227,12 @@ fn sessions_go_on_whatever_else_comes_and_memory_stays() {
 /// With rsrt, which tells nobody apart before it has let them in, a flood can have all places of an output.
 #[test]
 fn a_flood_from_one_address_keeps_no_other_out() {
+    let _alone = alone();
     let port = udp_port();
     let plan = SrtPlan { callers: 5, ..srt(Backend::Libsrt, Role::Listener) };
     let mut stage = Stage::sending(local(port), plan);
     let (feed, done) = (stage.socket.try_clone().unwrap(), AtomicBool::new(false));
+    let before = resident();
     thread::scope(|scope| {
         let flood = scope.spawn(|| {
             let mut count = 0;
@@ -248,6 +258,7 @@ fn a_flood_from_one_address_keeps_no_other_out() {
         };
         stage.until("another caller", another);
         done.store(true, Ordering::Relaxed);
-        println!("another caller came in beside {} handshakes", flood.join().unwrap());
+        let (flood, growth) = (flood.join().unwrap(), resident() - before);
+        println!("another caller came in beside {flood} handshakes, and memory grew by {} KiB", growth >> 10);
     });
 }

@@ -8,6 +8,7 @@ use super::srt::{Bond, BondMode, Role, Way};
 use super::srt_keys::{check_address, role_name};
 use super::table::Table;
 use super::url;
+use crate::units::Span;
 
 /// The keys of `srt` that are read here.
 pub(super) const KEYS: [&str; 2] = ["bond", "members"];
@@ -19,6 +20,9 @@ const KINDS: [(&str, Kind); 3] = [
 ];
 /// The most members, besides the one that the URL is.
 const MOST: usize = 7;
+
+/// The shortest `idle` with which a way that stands by stays.
+pub(super) const LEAST_IDLE: Span = Span::from_secs(3);
 
 /// What `bond` says.
 #[derive(Clone, Copy, PartialEq, Eq)]

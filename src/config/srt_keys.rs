@@ -147,6 +147,7 @@ impl Keys {
         let backend = self.backend.map_or(Backend::Auto, |(backend, _)| backend);
         let latency = settle("latency", self.latency, url.latency, Span::to_string, report).unwrap_or(DEFAULT_LATENCY);
         let connect = settle("connect", self.connect, url.connect, Span::to_string, report);
+        let idle_place = self.idle.as_ref().map_or(at, |(_, place)| *place);
         let idle = settle("idle", self.idle, url.idle, Span::to_string, report);
         let passphrase = one_passphrase(self.passphrase, url.passphrase.clone(), report);
         let key_place = self.key_length.as_ref().map_or(at, |(_, place)| *place);
@@ -206,6 +207,15 @@ impl Keys {
             report.error(explicit, message);
         }
         let bond = self.bond.settle(role, address, interface.as_ref(), report);
+        if bond.is_some() && idle.is_some_and(|idle| idle < srt_bond::LEAST_IDLE) {
+            report.error(
+                idle_place,
+                format!(
+                    "a way that stands by says a word each second: with a `bond`, write {} or more",
+                    srt_bond::LEAST_IDLE
+                ),
+            );
+        }
         let srt = SrtPlan {
             role,
             backend,

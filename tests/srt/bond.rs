@@ -101,6 +101,7 @@ fn a_bond_goes_on_by_the_way_that_is_left() {
         eprintln!("not run: {why}");
         return;
     }
+    let _alone = super::alone();
     let kinds = [BondMode::Broadcast, BondMode::Backup].into_iter().flat_map(|mode| [(mode, true), (mode, false)]);
     // One after the other, so that none takes a port that another was promised.
     let all: Vec<_> = kinds.map(|(mode, caller_sends)| bonded(mode, caller_sends)).collect();

@@ -15,8 +15,9 @@ use socket2::SockAddr;
 
 use super::layout::{Event, MemberConfig, MemberData, MessageControl, Statistics};
 
-/// The names that the library goes by, the first that is there is taken.
-const NAMES: [&CStr; 3] = [c"libsrt-openssl.so.1.5", c"libsrt-gnutls.so.1.5", c"libsrt.so.1.5"];
+/// The names that the library goes by, the first that is there is taken. The plain one is that of libsrt1.5-openssl, and of
+/// one that was built on this box, which somebody had a reason for.
+const NAMES: [&CStr; 3] = [c"libsrt.so.1.5", c"libsrt-openssl.so.1.5", c"libsrt-gnutls.so.1.5"];
 
 /// Declares the functions once: their types, and how they are found.
 macro_rules! interface {
