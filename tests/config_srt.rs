@@ -1,7 +1,9 @@
 //! SRT in the configuration: what arrives in the plan, what is refused and why, and that no passphrase is told.
 #![allow(clippy::unwrap_used)]
 
-use changeover::config::{Access, Backend, Interface, Network, Role, Second, Secret, SrtPlan, explain};
+use changeover::config::{
+    Access, Backend, Bond, BondMode, Interface, Network, Role, Second, Secret, SrtPlan, Way, explain,
+};
 use changeover::health::{Criterion, Limit, Limits, Profile, Raise, Scope};
 use changeover::units::Span;
 
@@ -62,6 +64,7 @@ fn the_defaults_are_those_of_srt() {
         idle: Span::from_secs(5),
         // 50 Mb/s for 1.12 s are 7,000,000 bytes, which 107 times 64 KiB hold.
         buffer: 107 << 16,
+        bond: None,
     };
     assert_eq!(input("srt://10.0.0.1:9000", ""), expected);
     assert_eq!(input("srt://10.0.0.1:9000?pbkeylen=0", ""), expected);
@@ -141,6 +144,7 @@ fn every_key_arrives_in_the_plan() {
             connect: Span::from_secs(1),
             idle: Span::from_secs(9),
             buffer: 16 << 20,
+            bond: None,
         }
     );
     let output = "srt: {callers: 3, payload: 1128, backend: rsrt}";
@@ -313,10 +317,10 @@ fn wrong_keys_say_what_is_right() {
             calls,
             "srt: {latncy: 1s}",
             "6:15: error: unknown key `latncy`: did you mean `latency`? (mode, backend, latency, key_length, stream_id, \
-             access, callers, second, payload, connect, idle, buffer)"
+             access, callers, second, payload, connect, idle, buffer, bond, members)"
                 .into(),
         ),
-        (calls, "srt: fast", "6:14: error: `srt` is a mapping (mode, backend, latency, key_length, stream_id, access, callers, second, payload, connect, idle, buffer), and this is a single value".into()),
+        (calls, "srt: fast", "6:14: error: `srt` is a mapping (mode, backend, latency, key_length, stream_id, access, callers, second, payload, connect, idle, buffer, bond, members), and this is a single value".into()),
         (calls, "srt: {latency: 200}", "6:24: error: `latency`: `200` has no unit: write it with ms, s or m, as in 200ms, 5s or 2m".into()),
         (
             "srt://10.0.0.1:9000?latency=200ms",
@@ -465,5 +469,106 @@ fn ports_have_one_owner_and_nothing_loops() {
         ),
     ] {
         assert_eq!(problems(&text), message, "{text}");
+    }
+}
+
+#[test]
+fn the_ways_of_a_bond_come_after_that_of_the_url() {
+    let (calls, listens) = ("srt://10.0.0.1:9000", "srt://:9000");
+    let members = "[{address: '10.1.0.1:9000', interface: eth1}, {address: '[2001:db8::1]:9000'}]";
+    let others = vec![
+        Way { address: ([10, 1, 0, 1], 9000).into(), interface: Some(Interface::Name("eth1".into())) },
+        Way { address: "[2001:db8::1]:9000".parse().unwrap(), interface: None },
+    ];
+    for (name, mode, used) in [
+        ("broadcast", BondMode::Broadcast, "all goes by each of them"),
+        ("backup", BondMode::Backup, "all goes by the first that works, in this order"),
+    ] {
+        let below = format!("srt: {{bond: {name}, members: {members}}}");
+        assert_eq!(input(calls, &below).bond, Some(Bond::Call { mode, others: others.clone() }));
+        let output = plan(&text(GROUP, "", calls, &below));
+        assert_eq!(
+            output.channels[0].outputs[0].srt.as_ref().unwrap().bond,
+            Some(Bond::Call { mode, others: others.clone() })
+        );
+        let shown = explain(&output);
+        for words in [
+            "; by libsrt, which alone can do this\n".to_owned(),
+            format!("    bonded with 10.1.0.1:9000 on eth1, [2001:db8::1]:9000: {used}\n"),
+        ] {
+            assert!(shown.contains(&words), "{shown}");
+        }
+    }
+    assert_eq!(input(listens, "srt: {bond: accept}").bond, Some(Bond::Accept));
+    let shown = explain(&plan(&text(listens, "srt: {bond: accept}", TO, "")));
+    assert!(shown.contains("    takes callers that come by several bonded ways for one\n"), "{shown}");
+    let eight = "{address: '10.1.0.1:1'}, ".repeat(8);
+    for (url, keys, message) in [
+        (calls, "bond: twice".to_owned(), "`bond`: unknown value `twice` (accept, broadcast, backup)"),
+        (
+            calls,
+            "bond: accept".to_owned(),
+            "`bond: accept` is for a listener, and this is a caller: write broadcast or backup, and its `members`",
+        ),
+        (listens, "bond: backup".to_owned(), "a listener leaves the kind of bond to its callers: write `bond: accept`"),
+        (calls, "mode: rendezvous, bond: backup".to_owned(), "a rendezvous cannot be bonded: leave `bond` out"),
+        (calls, "bond: backup".to_owned(), "a bond has two ways or more: name those besides the URL in `members`"),
+        (
+            calls,
+            format!("members: {members}"),
+            "`members` are the ways of a bond: write `bond: broadcast` or `bond: backup` with them",
+        ),
+        (
+            listens,
+            format!("bond: accept, members: {members}"),
+            "`members` are for a caller: a listener takes the ways that callers come by",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{interface: eth1}]".to_owned(),
+            "a member has no `address`: write {address: ADDRESS:PORT}",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{address: 10.1.0.1}]".to_owned(),
+            "`address`: `10.1.0.1` has no port: write it as ADDRESS:PORT",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{address: '239.1.1.1:9'}]".to_owned(),
+            "239.1.1.1 is no address for SRT, which goes from one host to one other",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{address: '10.0.0.1:9000'}]".to_owned(),
+            "10.0.0.1:9000 is in this bond already, by the same interface",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{address: '10.1.0.1:9', interface: '::1'}]".to_owned(),
+            "interface ::1 is not an IPv4 address as 10.1.0.1 is",
+        ),
+        (
+            calls,
+            "bond: backup, members: [{address: '10.1.0.1:9', weight: 1}]".to_owned(),
+            "unknown key `weight` (address, interface)",
+        ),
+        (
+            calls,
+            format!("bond: backup, members: {members}, backend: rsrt"),
+            "`rsrt` cannot do bonding: write `libsrt`, or leave `backend` out",
+        ),
+        (
+            listens,
+            "bond: accept, idle: 2s".to_owned(),
+            "a way that stands by says a word each second: with a `bond`, write 3s or more",
+        ),
+        (calls, format!("bond: backup, members: [{eight}]"), "8 members are too many: at most 7 besides the URL"),
+    ] {
+        let told = problems(&text(url, &format!("srt: {{{keys}}}"), TO, ""));
+        assert!(
+            told.lines().any(|line| line.starts_with("6:") && line.ends_with(&format!(": error: {message}"))),
+            "{keys}: {told}"
+        );
     }
 }

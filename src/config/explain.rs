@@ -7,7 +7,7 @@ use super::ends::{shown, wide};
 use super::plan::{ChannelPlan, InputPlan, Interface, OutputPlan, Plan};
 use super::problem::quoted;
 use super::quantity::{share_text, size_text};
-use super::srt::{Backend, Network, Role, Second, SrtPlan};
+use super::srt::{Backend, Bond, BondMode, Network, Role, Second, SrtPlan, Way};
 use crate::engine::InputSetup;
 use crate::health::{Criterion, Limit, Limits, Raise};
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
@@ -228,6 +228,24 @@ fn write_srt(out: &mut String, srt: &SrtPlan, address: SocketAddr, interface: Op
         (Backend::Rsrt, _) => "the built-in rsrt",
     };
     writeln!(out, "; by {backend}")?;
+    match &srt.bond {
+        None => {}
+        Some(Bond::Accept) => writeln!(out, "    takes callers that come by several bonded ways for one")?,
+        Some(Bond::Call { mode, others }) => {
+            let used = match mode {
+                BondMode::Broadcast => "all goes by each of them",
+                BondMode::Backup => "all goes by the first that works, in this order",
+            };
+            write!(out, "    bonded with")?;
+            for (i, Way { address, interface }) in others.iter().enumerate() {
+                write!(out, "{}{address}", if i == 0 { " " } else { ", " })?;
+                if let Some(interface) = interface {
+                    write!(out, " on {}", interface_text(interface))?;
+                }
+            }
+            writeln!(out, ": {used}")?;
+        }
+    }
     let secret = match (&srt.passphrase, srt.key_length) {
         (None, _) => "not encrypted".to_owned(),
         (Some(_), None) => "encrypted, key length that of the peer, or 16 bytes".to_owned(),

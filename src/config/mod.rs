@@ -20,6 +20,7 @@ mod plan;
 mod problem;
 mod quantity;
 mod srt;
+mod srt_bond;
 mod srt_keys;
 mod srt_url;
 mod table;
@@ -29,7 +30,7 @@ mod yaml;
 pub use explain::explain;
 pub use plan::{ChannelPlan, InputPlan, Interface, NodePlan, OutputPlan, Plan};
 pub use problem::{Problem, Problems, Severity};
-pub use srt::{Access, Backend, Network, Role, Second, Secret, SrtPlan};
+pub use srt::{Access, Backend, Bond, BondMode, Network, Role, Second, Secret, SrtPlan, Way};
 pub use url::{Endpoint, Scheme, UrlError};
 
 impl Plan {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::plan::Interface;
 use crate::units::Span;
 
 /// Who calls.
@@ -80,6 +81,38 @@ pub enum Second {
     TakeOver,
 }
 
+/// How the ways of a bond are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BondMode {
+    /// Everything goes by all of them.
+    Broadcast,
+    /// Everything goes by the first that works; the others stand by.
+    Backup,
+}
+
+/// One way of a bond.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Way {
+    /// The peer's address.
+    pub address: SocketAddr,
+    /// The interface to call from; none leaves it to the routing table.
+    pub interface: Option<Interface>,
+}
+
+/// Several ways for one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// A listener takes callers that come by several ways for one.
+    Accept,
+    /// A caller has other ways besides its first.
+    Call {
+        /// How they are used.
+        mode: BondMode,
+        /// The others, which come after the first in this order.
+        others: Vec<Way>,
+    },
+}
+
 /// What an SRT input or output is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SrtPlan {
@@ -109,6 +142,8 @@ pub struct SrtPlan {
     pub idle: Span,
     /// Room for what is on the way and not yet delivered, in bytes, from the largest bit rate and the latency.
     pub buffer: usize,
+    /// Several ways for one connection; none for one way.
+    pub bond: Option<Bond>,
 }
 
 impl SrtPlan {
@@ -119,6 +154,8 @@ impl SrtPlan {
         let first = passphrases.next();
         if self.role == Role::Rendezvous {
             Some("a rendezvous")
+        } else if self.bond.is_some() {
+            Some("bonding")
         } else if address.is_ipv6() {
             Some("IPv6")
         } else if first.is_some_and(|first| passphrases.any(|other| other != first)) {

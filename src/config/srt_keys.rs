@@ -8,13 +8,14 @@ use super::plan::Interface;
 use super::problem::{Place, Report, quoted};
 use super::quantity::{self, size_text};
 use super::srt::{Access, Backend, Network, Role, Second, Secret, SrtPlan};
+use super::srt_bond::{self, Bonding};
 use super::srt_url::{self, CONNECTS, End, IDLES, LATENCIES, SrtUrl};
 use super::table::{Table, scalar};
 use super::url;
 use super::yaml::{Data, Node};
 use crate::units::{BitRate, Span};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "mode",
     "backend",
     "latency",
@@ -27,6 +28,8 @@ const KEYS: [&str; 12] = [
     "connect",
     "idle",
     "buffer",
+    srt_bond::KEYS[0],
+    srt_bond::KEYS[1],
 ];
 const ACCESS_KEYS: [&str; 4] = ["stream_id", "from", passphrase::KEYS[0], passphrase::KEYS[1]];
 const ROLES: [(&str, Role); 3] =
@@ -67,6 +70,7 @@ pub(super) struct Keys {
     connect: Option<(Span, Place)>,
     idle: Option<(Span, Place)>,
     buffer: Option<(usize, Place)>,
+    bond: Bonding,
     /// The keys that only SRT has.
     given: Vec<(&'static str, Place)>,
 }
@@ -100,6 +104,7 @@ impl Keys {
             connect: table.span("connect", CONNECTS, report).map(|v| (v, at("connect"))),
             idle: table.span("idle", IDLES, report).map(|v| (v, at("idle"))),
             buffer: table.value("buffer", url::buffer, report).map(|v| (v, at("buffer"))),
+            bond: Bonding::of(&table, report),
             given,
         }
     }
@@ -142,6 +147,7 @@ impl Keys {
         let backend = self.backend.map_or(Backend::Auto, |(backend, _)| backend);
         let latency = settle("latency", self.latency, url.latency, Span::to_string, report).unwrap_or(DEFAULT_LATENCY);
         let connect = settle("connect", self.connect, url.connect, Span::to_string, report);
+        let idle_place = self.idle.as_ref().map_or(at, |(_, place)| *place);
         let idle = settle("idle", self.idle, url.idle, Span::to_string, report);
         let passphrase = one_passphrase(self.passphrase, url.passphrase.clone(), report);
         let key_place = self.key_length.as_ref().map_or(at, |(_, place)| *place);
@@ -200,6 +206,16 @@ impl Keys {
         {
             report.error(explicit, message);
         }
+        let bond = self.bond.settle(role, address, interface.as_ref(), report);
+        if bond.is_some() && idle.is_some_and(|idle| idle < srt_bond::LEAST_IDLE) {
+            report.error(
+                idle_place,
+                format!(
+                    "a way that stands by says a word each second: with a `bond`, write {} or more",
+                    srt_bond::LEAST_IDLE
+                ),
+            );
+        }
         let srt = SrtPlan {
             role,
             backend,
@@ -214,6 +230,7 @@ impl Keys {
             connect: connect.unwrap_or(DEFAULT_CONNECT),
             idle: idle.unwrap_or(DEFAULT_IDLE),
             buffer: room(self.buffer, rate.unwrap_or(DEFAULT_RATE), latency, report),
+            bond,
         };
         if let Some((Backend::Rsrt, place)) = self.backend
             && let Some(what) = srt.beyond_rsrt(address)
@@ -248,7 +265,7 @@ fn own_address(url: &SrtUrl, role: Role, at: Place, report: &mut Report) -> Sock
     }
 }
 
-fn check_address(ip: IpAddr, role: Role, at: Place, report: &mut Report) {
+pub(super) fn check_address(ip: IpAddr, role: Role, at: Place, report: &mut Report) {
     if ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
         report.error(at, format!("{ip} is no address for SRT, which goes from one host to one other"));
     } else if ip.is_unspecified() && role != Role::Listener {

@@ -39,7 +39,7 @@ pub use interface::{Interfaces, Link};
 pub use output::{OutputFigures, OutputSocket};
 pub use shard::{Shard, ShardSetup, Stopped};
 pub use srt::{
-    Carrier as SrtCarrier, End, Reason as SrtReason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus,
-    What, carrier as srt_carrier, libsrt_version,
+    Carrier as SrtCarrier, End, MemberState, Reason as SrtReason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState,
+    SrtStatus, What, carrier as srt_carrier, libsrt_version,
 };
 pub use watch::{Change, InputWatch, OutputWatch, Reason, Watch};

@@ -86,7 +86,7 @@ fn a_key_of_another_length_is_refused_and_the_listener_lives() {
             stage.event("what is made of the key", |what| match what {
                 What::Down { reason, .. } => *reason == SrtReason::KeyLength { wanted: 16, found: 32 } && length == 32,
                 What::Up { .. } => length == 16,
-                What::Refused { .. } | What::Failed { .. } => false,
+                What::Refused { .. } | What::Failed { .. } | What::Member { .. } => false,
             });
             calling.join().unwrap();
         }

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,8 @@ impl Proxy {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let dark = Arc::new(AtomicBool::new(false));
-        let caller = Arc::new(std::sync::OnceLock::new());
+        // Who sent last: one that calls again does so from another port.
+        let caller = Arc::new(Mutex::new(None));
         let mut threads = Vec::new();
         for there in [true, false] {
             let (from, onto) = if there { (&near, &far) } else { (&far, &near) };
@@ -60,7 +61,7 @@ impl Proxy {
                     from.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
                     if let Ok((len, sender)) = from.recv_from(&mut bytes) {
                         if there {
-                            let _ = caller.set(sender);
+                            *caller.lock().unwrap() = Some(sender);
                         }
                         if next(&mut state) % 1000 >= loss && !dark.load(Ordering::Relaxed) {
                             under_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
@@ -68,7 +69,7 @@ impl Proxy {
                     }
                     while under_way.front().is_some_and(|(due, _)| *due <= Instant::now()) {
                         let Some((_, datagram)) = under_way.pop_front() else { break };
-                        let _ = match caller.get() {
+                        let _ = match *caller.lock().unwrap() {
                             Some(caller) if !there => onto.send_to(&datagram, caller),
                             _ => onto.send(&datagram),
                         };

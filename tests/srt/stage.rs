@@ -35,6 +35,7 @@ pub(crate) fn srt(backend: Backend, role: Role) -> SrtPlan {
         connect: Span::from_secs(3),
         idle: Span::from_secs(5),
         buffer: 1 << 20,
+        bond: None,
     }
 }
 
@@ -202,8 +203,13 @@ pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
 
 /// Receives until the datagram `last`; how many of those from `first` to `last` came, each whole and in order. What was
 /// sent before them served to have the channel begin, which takes an input that is healthy for a while.
-#[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
 pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
+    receive_to(socket, first, || last)
+}
+
+/// The same, where the last one becomes known meanwhile.
+#[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
+pub(crate) fn receive_to(socket: &UdpSocket, first: u32, last: impl Fn() -> u32) -> u32 {
     let end = Instant::now() + LIMIT;
     let mut bytes = [0; 2048];
     let (mut count, mut next) = (0, first);
@@ -217,11 +223,11 @@ pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
         assert!(bytes[..len] == datagram(number), "datagram {number} is not as it was sent");
         next = number + 1;
         count += 1;
-        if number >= last {
+        if number >= last() {
             return count;
         }
     }
-    panic!("datagram {last} never came, the last one was before {next}, {count} came");
+    panic!("datagram {} never came, the last one was before {next}, {count} came", last());
 }
 
 /// Another program, ended with its test.

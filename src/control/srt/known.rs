@@ -34,7 +34,7 @@ impl Known {
             What::Down { peer, .. } => {
                 known.remove(&(shard, event.end, *peer));
             }
-            What::Refused { .. } | What::Failed { .. } => {}
+            What::Refused { .. } | What::Failed { .. } | What::Member { .. } => {}
         }
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::config::Interface;
 use crate::control::rack::Rack;
-use crate::plane::{End, SrtEvent, SrtReason, What};
+use crate::plane::{End, MemberState, SrtEvent, SrtReason, What};
 use crate::replay::journal::{TimeBase, rfc3339};
 
 /// The most events of one kind that are told at once.
@@ -24,6 +25,7 @@ enum Kind {
     Down,
     Refused,
     Failed,
+    Member,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             What::Down { .. } => Self::Down,
             What::Refused { .. } => Self::Refused,
             What::Failed { .. } => Self::Failed,
+            What::Member { .. } => Self::Member,
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Self::Down => "srt_disconnected",
             Self::Refused => "srt_refused",
             Self::Failed => "srt_not_connected",
+            Self::Member => "srt_member",
         }
     }
 
@@ -53,6 +57,7 @@ impl Kind {
             Self::Down => "SRT connections ended",
             Self::Refused => "SRT callers were refused",
             Self::Failed => "SRT calls failed",
+            Self::Member => "changes of the ways of a bond",
         }
     }
 }
@@ -162,6 +167,7 @@ const fn is_bad(what: &What) -> bool {
         What::Up { .. } => false,
         What::Down { reason, .. } => !matches!(reason, SrtReason::Closed | SrtReason::Replaced),
         What::Refused { .. } | What::Failed { .. } => true,
+        What::Member { state, .. } => matches!(state, MemberState::Lost),
     }
 }
 
@@ -187,6 +193,14 @@ fn words(rack: &Rack, shard: usize, event: &SrtEvent) -> String {
             format!("{whose}: SRT caller {peer}{} was refused: {reason}", with(stream_id))
         }
         What::Failed { reason } => format!("{whose}: no SRT connection: {reason}; it is tried again and again"),
+        What::Member { peer, interface, state } => {
+            let from = match interface {
+                None => String::new(),
+                Some(Interface::Name(name)) => format!(" from {name}"),
+                Some(Interface::Address(address)) => format!(" from {address}"),
+            };
+            format!("{whose}: SRT's way to {peer}{from} {state}")
+        }
     }
 }
 
@@ -198,6 +212,7 @@ fn json(rack: &Rack, shard: usize, origin: i64, event: &SrtEvent) -> String {
         What::Down { peer, reason } => (Some(peer), None, Some(reason.to_string())),
         What::Refused { peer, stream_id, reason } => (Some(peer), stream_id.as_deref(), Some(reason.to_string())),
         What::Failed { reason } => (None, None, Some(reason.to_string())),
+        What::Member { peer, state, .. } => (Some(peer), None, Some(format!("the way {state}"))),
     };
     let line = Line {
         t: TimeBase::Unix { origin }.seconds(event.at),

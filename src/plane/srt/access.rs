@@ -58,6 +58,8 @@ pub(super) struct Door {
     passphrase: Option<Secret>,
     /// What an input does about a second publisher; none for an output.
     second: Option<Second>,
+    /// Callers may be further ways of a connection that stands, which is known only when they are accepted.
+    bonds: bool,
     places: usize,
     taken: AtomicUsize,
     /// When something last came from the publisher, on the engine's clock.
@@ -80,6 +82,7 @@ impl Door {
             access: plan.access.clone(),
             passphrase: plan.passphrase.clone(),
             second,
+            bonds: plan.bond.is_some(),
             places,
             taken: AtomicUsize::new(0),
             heard: AtomicI64::new(i64::MIN),
@@ -120,7 +123,7 @@ impl Door {
 
     fn judge(&self, address: IpAddr, stream_id: Option<&str>, now: Instant) -> Result<Option<&Secret>, Refusal> {
         let passphrase = self.rule(address, stream_id)?;
-        self.place(now).map(|()| passphrase)
+        if self.bonds { Ok(passphrase) } else { self.place(now).map(|()| passphrase) }
     }
 
     /// The passphrase by the first rule that fits.
@@ -202,6 +205,7 @@ mod tests {
             connect: Span::from_secs(3),
             idle: Span::from_secs(5),
             buffer: 1 << 20,
+            bond: None,
         }
     }
 

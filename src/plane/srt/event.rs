@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::config::Backend;
+use crate::config::{Backend, Interface};
 use crate::units::{ChannelId, InputId, Instant, Span};
 
 /// Which input or output of the shard.
@@ -62,6 +62,39 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// A way of a bonded connection stands otherwise than before.
+    Member {
+        /// The other side, by this way.
+        peer: SocketAddr,
+        /// The interface that it is called from, if one is configured.
+        interface: Option<Interface>,
+        /// How it stands now.
+        state: MemberState,
+    },
+}
+
+/// How one way of a bonded connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// It is called, and has not answered.
+    Calling,
+    /// It stands, and nothing goes by it. A receiver that something once came to by it calls it active.
+    Standby,
+    /// Data goes by it.
+    Active,
+    /// It is no more; a caller calls again.
+    Lost,
+}
+
+impl fmt::Display for MemberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Calling => "is called",
+            Self::Standby => "stands by",
+            Self::Active => "is active",
+            Self::Lost => "is lost",
+        })
+    }
 }
 
 /// Why a connection ended, or did not come about.
@@ -151,6 +184,8 @@ pub struct Rejection(pub i32);
 impl Rejection {
     /// No reason was told. libsrt tells a listener none, whatever was wrong: it may be the passphrase.
     pub const UNKNOWN: Self = Self(1000);
+    /// Too many callers wait.
+    pub const BACKLOG: Self = Self(1005);
     /// The passphrase is wrong.
     pub const BAD_SECRET: Self = Self(1010);
     /// One side has a passphrase, the other does not.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::access::Door;
-use super::event::{Reason, Rejection};
+use super::event::{MemberState, Reason, Rejection};
 use super::ring::Frame;
 use crate::config::{Interface, SrtPlan};
 use crate::units::{Instant, Span};
@@ -143,6 +143,8 @@ pub(super) trait Library: Send {
     fn key_length(&mut self, socket: SocketId) -> u8;
     /// What was measured.
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured>;
+    /// How the ways of a bond stand; nothing where it is none.
+    fn members(&mut self, _socket: SocketId, _found: &mut Vec<(SocketAddr, MemberState)>) {}
     /// Closes it, whatever it is.
     fn close(&mut self, socket: SocketId);
 }

@@ -12,10 +12,10 @@ use crossbeam_channel::Receiver;
 
 use super::access::{Admitted, Door, Teller};
 use super::backoff::Backoff;
-use super::event::{Reason, Refusal, Rejection, SrtFigures, SrtState, SrtStatus, What};
+use super::event::{MemberState, Reason, Refusal, Rejection, SrtFigures, SrtState, SrtStatus, What};
 use super::library::{Direction, Fault, Library, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Consumer, Doorbell, Frame, Producer};
-use crate::config::{Interface, Role};
+use crate::config::{Bond, Interface, Role};
 use crate::plane::error;
 use crate::plane::interface::Interfaces;
 use crate::ts::PACKET_SIZE;
@@ -26,6 +26,8 @@ pub(super) const MEASURE: Span = Span::from_millis(500);
 /// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow. It is more than the two
 /// seconds for which a way may be dark.
 const SLOW: u32 = 6;
+/// A caller that has acknowledged nothing of what was sent for so long does not keep its place.
+const FIRST: Span = Span::from_secs(2);
 /// A connection that held so long was a good one.
 const HELD: Span = Span::from_secs(1);
 /// Messages read from one socket before the next has its turn.
@@ -61,6 +63,8 @@ struct Peer {
     acknowledgements: u64,
     /// Measurements on end in which it was too slow.
     slow: u32,
+    /// The ways of a bond, as they were told.
+    members: Vec<(SocketAddr, MemberState)>,
 }
 
 /// A listener's side.
@@ -277,6 +281,7 @@ impl Link {
             dropped: 0,
             acknowledgements: 0,
             slow: 0,
+            members: Vec::new(),
         };
         if let Some(free) = self.peers.get_mut(place) {
             *free = Some(peer);
@@ -384,11 +389,14 @@ impl Link {
         if now >= self.measure_at {
             self.measure_at = now + MEASURE;
             self.measure(library, now);
+            self.look_at_members(library, now);
             self.publish();
         }
-        let idle = self.settings.plan.idle;
+        let (direction, patience) = (self.settings.direction, self.settings.plan.idle);
         for place in 0..self.peers.len() {
             let Some(peer) = self.peers.get(place).and_then(Option::as_ref) else { continue };
+            let strange = self.hall.is_some() && direction == Direction::Out && peer.acknowledgements == 0;
+            let idle = if strange { FIRST.min(patience) } else { patience };
             if now.since(peer.heard) > idle {
                 self.end(library, place, Reason::Silent, now);
             } else if peer.slow >= SLOW && self.hall.is_some() {
@@ -410,12 +418,15 @@ impl Link {
         let Some(hall) = &mut self.hall else { return };
         hall.look();
         let door = &hall.door;
+        // A further way of a bond is never accepted.
+        let bonds = self.settings.plan.bond.is_some();
         hall.waiting.retain_mut(|admitted| match library.phase(admitted.socket) {
             Phase::Down => {
                 let rejection = library.rejection(admitted.socket);
                 door.refuse(admitted.peer, admitted.stream_id.take(), Refusal::Handshake(rejection), now);
                 false
             }
+            Phase::Up if bonds => false,
             Phase::Connecting | Phase::Up => now.since(admitted.at) < HANDSHAKE,
         });
     }
@@ -460,6 +471,50 @@ impl Link {
         }
     }
 
+    /// Tells how the ways of bonds stand, where that has changed. A way that is called again and again is lost until it
+    /// answers.
+    fn look_at_members(&mut self, library: &mut dyn Library, now: Instant) {
+        let Some(bond) = &self.settings.plan.bond else { return };
+        let tell = |peer, interface: Option<&Interface>, state| {
+            self.teller.tell(now, What::Member { peer, interface: interface.cloned(), state });
+        };
+        for peer in self.peers.iter_mut().flatten() {
+            let mut found = Vec::new();
+            library.members(peer.socket, &mut found);
+            match bond {
+                Bond::Call { others, .. } => {
+                    let late = now.since(peer.since) > self.settings.plan.connect;
+                    let first = self.settings.interface.as_ref();
+                    let interfaces = [first].into_iter().chain(others.iter().map(|way| way.interface.as_ref()));
+                    for (at, ((address, state), interface)) in found.iter_mut().zip(interfaces).enumerate() {
+                        let before = peer.members.get(at).map_or(MemberState::Calling, |(_, before)| *before);
+                        if *state == MemberState::Calling && (late || before != MemberState::Calling) {
+                            *state = MemberState::Lost;
+                        }
+                        if *state != before {
+                            tell(*address, interface, *state);
+                        }
+                    }
+                }
+                Bond::Accept => {
+                    // A way that is lost comes back from another port.
+                    found.retain(|(_, state)| matches!(state, MemberState::Standby | MemberState::Active));
+                    for &(address, _) in &peer.members {
+                        if !found.iter().any(|&(other, _)| other == address) {
+                            tell(address, None, MemberState::Lost);
+                        }
+                    }
+                    for &(address, state) in &found {
+                        if !peer.members.contains(&(address, state)) {
+                            tell(address, None, state);
+                        }
+                    }
+                }
+            }
+            peer.members = found;
+        }
+    }
+
     fn publish(&mut self) {
         self.status.state = if self.peers.iter().any(Option::is_some) {
             SrtState::Up
@@ -489,29 +544,36 @@ impl Link {
     }
 }
 
-/// Looks up the address that the interface has at the moment.
+/// Looks up the address that the interface has at the moment. A bond looks for those of its ways by itself, since one may be
+/// called by where another cannot.
 fn find_local(settings: &mut Settings) -> Result<(), Fault> {
-    let Some(interface) = &settings.interface else { return Ok(()) };
+    if let Some(interface) = &settings.interface
+        && !matches!(settings.plan.bond, Some(Bond::Call { .. }))
+    {
+        settings.local = Some(find_own(interface, &mut settings.address)?);
+    }
+    Ok(())
+}
+
+/// The address that `interface` has at the moment, in the family of `peer`.
+pub(super) fn find_own(interface: &Interface, peer: &mut SocketAddr) -> Result<SocketAddr, Fault> {
     let doing = "find the interface";
     let absent = |errno: i32| Fault { doing, why: Why::System(errno) };
     let interfaces = Interfaces::read().map_err(|error| absent(error.raw_os_error().unwrap_or(libc::EIO)))?;
     let link = interfaces.find(interface).ok_or_else(|| absent(libc::ENODEV))?;
     let address = match interface {
         Interface::Address(address) => Some(*address),
-        Interface::Name(_) => {
-            link.addresses.iter().copied().find(|address| address.is_ipv4() == settings.address.is_ipv4())
-        }
+        Interface::Name(_) => link.addresses.iter().copied().find(|address| address.is_ipv4() == peer.is_ipv4()),
     };
     let mut local = SocketAddr::new(address.ok_or_else(|| absent(libc::EADDRNOTAVAIL))?, 0);
-    for address in [&mut local, &mut settings.address] {
+    for address in [&mut local, peer] {
         if let SocketAddr::V6(v6) = address
             && v6.ip().is_unicast_link_local()
         {
             v6.set_scope_id(link.index);
         }
     }
-    settings.local = Some(local);
-    Ok(())
+    Ok(local)
 }
 
 /// Whether an input or output may be opened now and begin to work later.

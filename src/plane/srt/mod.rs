@@ -39,7 +39,7 @@ mod ring;
 mod rsrt;
 mod worker;
 
-pub use event::{End, Reason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What};
+pub use event::{End, MemberState, Reason, Refusal, Rejection, SrtEvent, SrtFigures, SrtState, SrtStatus, What};
 pub(super) use ring::Frame;
 
 /// Callers whose handshakes are followed at once, so that a refusal by the backend can be told with its reason.
@@ -180,6 +180,14 @@ pub struct Carrier {
 /// When the one that is asked for, or needed, is not there or cannot do it: why, and what to do about it.
 pub fn carrier(plan: &SrtPlan, address: SocketAddr) -> Result<Carrier, String> {
     let beyond = plan.beyond_rsrt(address);
+    if plan.bond.is_some() && plan.backend != Backend::Rsrt && libsrt::bonds() == Ok(false) {
+        let version = libsrt::version().unwrap_or_default();
+        return Err(format!(
+            "the libsrt {version} that is installed was built without bonding, which `bond` needs (ENABLE_BONDING; Debian's \
+             has it not): install one that has it, or leave `bond` out. Two SRT inputs of one source are merged instead, \
+             and an output can be there twice"
+        ));
+    }
     match (plan.backend, libsrt::version(), beyond) {
         (Backend::Libsrt, Ok(version), _) => {
             Ok(Carrier { backend: Backend::Libsrt, why: format!("{version}, as configured") })

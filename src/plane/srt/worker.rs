@@ -297,6 +297,7 @@ mod tests {
             connect: Span::from_secs(3),
             idle: Span::from_secs(5),
             buffer: 1 << 20,
+            bond: None,
         };
         let (events, told) = unbounded();
         let mut library = Fake { sockets: 0, bad: SocketId(1) };

@@ -6,9 +6,7 @@
 //! fetch the message, so that the spacing of datagrams is the sender's own. What jitter the network made is gone from
 //! it, as SRT means it to be: figures of jitter tell of the sender, not of the way.
 //!
-//! A listener of libsrt 1.5.1 keeps some 140 KB for a while for each caller that comes with a valid cookie, before anybody is
-//! asked whether it may: 10,000 callers in a few seconds took 1.4 GB. Nothing on this side can stop it, since libsrt has the
-//! socket. A listener that strangers can reach wants a packet filter that limits new callers, or the backend rsrt.
+//! A listener has a UDP socket of ours, so that the kernel can be told which handshakes not to hand over ([`gate`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,14 +16,21 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::access::{Door, Verdict};
-use super::event::Rejection;
+use super::event::{MemberState, Rejection};
 use super::library::{Direction, Fault, Library, Measured, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Frame, LONGEST};
-use crate::config::{Role, Secret};
+use crate::config::{Bond, BondMode, Role, Secret};
 use crate::plane::sys as kernel;
 use crate::units::{Instant, Span};
-use sys::{Event, Failure, Libsrt, Missing, Opt};
+use bond::Group;
+use entrance::Entrance;
+use layout::Event;
+use sys::{Failure, Libsrt, Missing, Opt};
 
+mod bond;
+mod entrance;
+mod gate;
+mod layout;
 mod sys;
 
 /// `SRTS_CONNECTED`; what is less is not there yet, what is more is no more.
@@ -42,19 +47,20 @@ const CONGESTED: i32 = 6004;
 const BACKLOG: i32 = 64;
 /// The bytes of an Ethernet frame for IPv4 that are not headers of IPv4 and UDP, by which libsrt counts its buffers.
 const UNIT: usize = 1472;
-/// The buffers of libsrt's own default, in packets, and the largest that are asked for.
-const PACKETS: (usize, usize) = (8192, 1 << 18);
-/// `SRTO_FC`'s default.
-const FLIGHT: usize = 25_600;
+/// The smallest and largest buffers that are asked for, in packets: some 36 bytes of each are taken with the first
+/// handshake.
+const PACKETS: (usize, usize) = (4096, 1 << 18);
+/// The buffer of the direction in which nothing goes.
+const UNUSED: usize = 256;
 /// Sockets that one wait can name.
 const EVENTS: usize = 256;
 /// How far back the time of a message is believed.
 const OLDEST: Span = Span::from_secs(1);
 
 static LIBSRT: OnceLock<Result<Libsrt, Missing>> = OnceLock::new();
-/// The doors of all listeners, by number. The library is given the number, so that a late call finds no door rather
+/// The entrances of all listeners, by number. The library is given the number, so that a late call finds none rather
 /// than memory that is no more.
-static DOORS: Mutex<BTreeMap<usize, Arc<Door>>> = Mutex::new(BTreeMap::new());
+static ENTRANCES: Mutex<BTreeMap<usize, Arc<Entrance>>> = Mutex::new(BTreeMap::new());
 
 /// The library, or why it cannot be had and what to do about it.
 fn library() -> Result<&'static Libsrt, String> {
@@ -76,15 +82,25 @@ pub(super) fn version() -> Result<String, String> {
     Ok(format!("{}.{}.{}", version >> 16 & 0xFF, version >> 8 & 0xFF, version & 0xFF))
 }
 
+/// Whether the library was built with bonding.
+///
+/// # Errors
+/// As [`version`].
+pub(super) fn bonds() -> Result<bool, String> {
+    static BONDS: OnceLock<bool> = OnceLock::new();
+    let library = library()?;
+    Ok(*BONDS.get_or_init(|| library.group(bond::BROADCAST).map(|group| library.close(group)).is_ok()))
+}
+
 fn now() -> Instant {
     Instant::from_nanos(kernel::monotonic_ns())
 }
 
-/// What the door says to a caller; called by the library on a thread of its own.
+/// What a caller is told; called by the library on a thread of its own.
 fn knock(key: usize, socket: i32, peer: SocketAddr, stream_id: &str) -> bool {
     let Ok(library) = library() else { return false };
-    let Some(door) = DOORS.lock().get(&key).cloned() else { return false };
-    match door.knock(SocketId(socket), peer, stream_id, now()) {
+    let Some(entrance) = ENTRANCES.lock().get(&key).cloned() else { return false };
+    match entrance.knock(socket, peer, stream_id, now()) {
         Verdict::Admit(passphrase) => {
             let passphrase = passphrase.map_or("", Secret::reveal);
             library.set_text(socket, Opt::Passphrase, passphrase).is_ok()
@@ -102,9 +118,11 @@ pub(super) struct Backend {
     library: &'static Libsrt,
     epoll: i32,
     events: Vec<Event>,
-    /// Listeners and the numbers of their doors.
-    listeners: BTreeMap<SocketId, usize>,
-    next_door: usize,
+    /// Listeners and the numbers of their entrances.
+    listeners: BTreeMap<SocketId, (usize, Arc<Entrance>)>,
+    next_entrance: usize,
+    /// Bonds that were dialled.
+    groups: BTreeMap<SocketId, Group>,
     /// What to add to the library's time in ns to have an [`Instant`]'s.
     offset_ns: i64,
 }
@@ -113,10 +131,18 @@ impl Backend {
     pub(super) fn new(direction: Direction) -> io::Result<Self> {
         let library = library().map_err(io::Error::other)?;
         let epoll = library.epoll().map_err(|failure| io::Error::other(format!("libsrt error {}", failure.code)))?;
-        // The two workers share the doors, and so must not number them alike.
-        let next_door = usize::from(direction == Direction::Out);
+        // The two workers share the entrances, and so must not number them alike.
+        let next_entrance = usize::from(direction == Direction::Out);
         let events = vec![Event::default(); EVENTS];
-        Ok(Self { library, epoll, events, listeners: BTreeMap::new(), next_door, offset_ns: 0 })
+        Ok(Self {
+            library,
+            epoll,
+            events,
+            listeners: BTreeMap::new(),
+            next_entrance,
+            groups: BTreeMap::new(),
+            offset_ns: 0,
+        })
     }
 
     /// What all sockets are told before they listen or call.
@@ -135,16 +161,20 @@ impl Backend {
         library.set(socket, Opt::PayloadSize, whole(payload))?;
         // Room for what is on the way, and as much again for what is late.
         let packets = (2 * plan.buffer / 1316).clamp(PACKETS.0, PACKETS.1);
-        library.set(socket, Opt::FlightPackets, whole(packets.max(FLIGHT)))?;
-        library.set(socket, Opt::ReceiveBuffer, whole(packets * UNIT))?;
-        library.set(socket, Opt::SendBuffer, whole(packets * UNIT))?;
+        let (receive, send) = match settings.direction {
+            Direction::In => (packets, UNUSED),
+            Direction::Out => (UNUSED, packets),
+        };
+        library.set(socket, Opt::FlightPackets, whole(receive))?;
+        library.set(socket, Opt::ReceiveBuffer, whole(receive * UNIT))?;
+        library.set(socket, Opt::SendBuffer, whole(send * UNIT))?;
         if let Some(length) = plan.key_length {
             library.set(socket, Opt::KeyLength, i32::from(length))?;
         }
         if let Some(passphrase) = &plan.passphrase {
             library.set_text(socket, Opt::Passphrase, passphrase.reveal())?;
         }
-        if settings.address.is_ipv6() {
+        if bond::addresses(settings).any(|address| address.is_ipv6()) {
             library.set(socket, Opt::Ipv6Only, 1)?;
         }
         Ok(())
@@ -176,7 +206,35 @@ impl Backend {
         self.library.connect(socket, settings.address).map_err(fail("call"))
     }
 
-    fn try_listen(&self, socket: i32, settings: &Settings, key: usize) -> Result<(), (&'static str, Failure)> {
+    fn dial_bonded(&mut self, settings: &Settings, mode: BondMode) -> Result<SocketId, Fault> {
+        let socket = self.library.group(bond::kind(mode)).map_err(|failure| fault("make a bond", failure))?;
+        let prepared = self.prepare(socket, settings).and_then(|()| match &settings.plan.stream_id {
+            Some(stream_id) => self.library.set_text(socket, Opt::StreamId, stream_id),
+            None => Ok(()),
+        });
+        let group = prepared
+            .and_then(|()| self.library.epoll_add(self.epoll, socket, sys::IN | sys::OUT | sys::ERROR))
+            .map_err(|failure| fault("set the options of the bond", failure))
+            .and_then(|()| Group::call(self.library, socket, settings, now()));
+        match group {
+            Ok(group) => {
+                self.groups.insert(SocketId(socket), group);
+                Ok(SocketId(socket))
+            }
+            Err(fault) => {
+                self.library.close(socket);
+                Err(fault)
+            }
+        }
+    }
+
+    fn try_listen(
+        &self,
+        socket: i32,
+        settings: &Settings,
+        key: usize,
+        door: &Arc<Door>,
+    ) -> Result<Arc<Entrance>, (&'static str, Failure)> {
         let fail = |doing: &'static str| move |failure: Failure| (doing, failure);
         self.prepare(socket, settings).map_err(fail("set the options of the socket"))?;
         let mut address = settings.address;
@@ -185,9 +243,18 @@ impl Backend {
         {
             address = SocketAddr::new(local.ip(), address.port());
         }
-        self.library.bind(socket, address).map_err(fail("bind the address"))?;
+        if settings.plan.bond.is_some() {
+            self.library.set(socket, Opt::GroupConnect, 1).map_err(fail("take bonds"))?;
+        }
+        let (entrance, udp) = Entrance::open(address, Arc::clone(door), settings.plan.idle).map_err(|error| {
+            ("bind the address", Failure { code: 0, errno: error.raw_os_error().unwrap_or(libc::EIO) })
+        })?;
+        let entrance = Arc::new(entrance);
+        self.library.bind_acquire(socket, udp).map_err(fail("bind the address"))?;
         self.library.epoll_add(self.epoll, socket, sys::IN | sys::ERROR).map_err(fail("wait for it"))?;
-        self.library.listen(socket, BACKLOG, key).map_err(fail("listen"))
+        ENTRANCES.lock().insert(key, Arc::clone(&entrance));
+        self.library.listen(socket, BACKLOG, key).map_err(fail("listen"))?;
+        Ok(entrance)
     }
 
     fn new_socket(&self) -> Result<i32, Fault> {
@@ -239,9 +306,18 @@ impl Library for Backend {
         let count = self.library.epoll_wait(self.epoll, &mut self.events, timeout.nanos() / 1_000_000);
         ready.extend(self.events.iter().take(count).map(|event| SocketId(event.socket)));
         self.offset_ns = kernel::monotonic_ns().saturating_sub(self.library.time().saturating_mul(1000));
+        for (_, entrance) in self.listeners.values() {
+            entrance.look(self.library, now());
+        }
+        for (socket, group) in &mut self.groups {
+            group.tick(self.library, socket.0, now());
+        }
     }
 
     fn dial(&mut self, settings: &Settings) -> Result<SocketId, Fault> {
+        if let Some(Bond::Call { mode, .. }) = &settings.plan.bond {
+            return self.dial_bonded(settings, *mode);
+        }
         let socket = self.new_socket()?;
         match self.try_dial(socket, settings) {
             Ok(()) => Ok(SocketId(socket)),
@@ -254,17 +330,16 @@ impl Library for Backend {
 
     fn listen(&mut self, settings: &Settings, door: &Arc<Door>) -> Result<SocketId, Fault> {
         let socket = self.new_socket()?;
-        let key = self.next_door;
-        self.next_door += 2;
-        DOORS.lock().insert(key, Arc::clone(door));
-        match self.try_listen(socket, settings, key) {
-            Ok(()) => {
-                self.listeners.insert(SocketId(socket), key);
+        let key = self.next_entrance;
+        self.next_entrance += 2;
+        match self.try_listen(socket, settings, key, door) {
+            Ok(entrance) => {
+                self.listeners.insert(SocketId(socket), (key, entrance));
                 Ok(SocketId(socket))
             }
             Err((doing, failure)) => {
                 self.library.close(socket);
-                DOORS.lock().remove(&key);
+                ENTRANCES.lock().remove(&key);
                 Err(fault(doing, failure))
             }
         }
@@ -336,7 +411,10 @@ impl Library for Backend {
     }
 
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured> {
-        let told = self.library.statistics(socket.0)?;
+        let told = match socket.0 {
+            group if bond::is(group) => bond::statistics(self.library, group)?,
+            alone => self.library.statistics(alone)?,
+        };
         let whole = |number: i64| u64::try_from(number).unwrap_or(0);
         let common = Measured {
             rtt: span_ms(told.rtt_ms),
@@ -371,10 +449,16 @@ impl Library for Backend {
         })
     }
 
+    fn members(&mut self, socket: SocketId, found: &mut Vec<(SocketAddr, MemberState)>) {
+        bond::members(self.library, socket.0, self.groups.get(&socket), found);
+    }
+
     fn close(&mut self, socket: SocketId) {
         self.library.close(socket.0);
-        if let Some(key) = self.listeners.remove(&socket) {
-            DOORS.lock().remove(&key);
+        self.groups.remove(&socket);
+        if let Some((key, entrance)) = self.listeners.remove(&socket) {
+            ENTRANCES.lock().remove(&key);
+            entrance.leave();
         }
     }
 }

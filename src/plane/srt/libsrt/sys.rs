@@ -7,13 +7,17 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::{size_of, transmute, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::panic::catch_unwind;
 use std::ptr;
 
 use socket2::SockAddr;
 
-/// The names that the library goes by, the first that is there is taken.
-const NAMES: [&CStr; 3] = [c"libsrt-openssl.so.1.5", c"libsrt-gnutls.so.1.5", c"libsrt.so.1.5"];
+use super::layout::{Event, MemberConfig, MemberData, MessageControl, Statistics};
+
+/// The names that the library goes by, the first that is there is taken. The plain one is that of libsrt1.5-openssl, and of
+/// one that was built on this box, which somebody had a reason for.
+const NAMES: [&CStr; 3] = [c"libsrt.so.1.5", c"libsrt-openssl.so.1.5", c"libsrt-gnutls.so.1.5"];
 
 /// Declares the functions once: their types, and how they are found.
 macro_rules! interface {
@@ -54,6 +58,7 @@ interface! {
     create_socket: () -> c_int;
     close: (c_int) -> c_int;
     bind: (c_int, *const libc::sockaddr, c_int) -> c_int;
+    bind_acquire: (c_int, c_int) -> c_int;
     connect: (c_int, *const libc::sockaddr, c_int) -> c_int;
     listen: (c_int, c_int) -> c_int;
     listen_callback: (c_int, Hook, *mut c_void) -> c_int;
@@ -72,30 +77,11 @@ interface! {
     epoll_update_usock: (c_int, c_int, *const c_int) -> c_int;
     epoll_uwait: (c_int, *mut Event, c_int, i64) -> c_int;
     epoll_release: (c_int) -> c_int;
+    create_group: (c_int) -> c_int;
+    connect_group: (c_int, *mut MemberConfig, c_int) -> c_int;
+    group_data: (c_int, *mut MemberData, *mut usize) -> c_int;
     getlasterror: (*mut c_int) -> c_int;
     time_now: () -> i64;
-}
-
-/// `SRT_MSGCTRL`.
-#[repr(C)]
-struct MessageControl {
-    flags: c_int,
-    ttl_ms: c_int,
-    in_order: c_int,
-    boundary: c_int,
-    source_time: i64,
-    sequence: i32,
-    number: i32,
-    group: *mut c_void,
-    group_size: usize,
-}
-
-/// `SRT_EPOLL_EVENT`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Event {
-    pub(super) socket: c_int,
-    pub(super) events: c_int,
 }
 
 /// There is something to receive or to accept.
@@ -106,85 +92,10 @@ pub(super) const OUT: c_int = 0x4;
 pub(super) const ERROR: c_int = 0x8;
 /// `SRT_EPOLL_ENABLE_EMPTY`: waiting for no socket is no error.
 const ENABLE_EMPTY: i32 = 1;
+/// The most ways of a group that are told.
+const MEMBERS: usize = 16;
 /// Only what ends the library's work is written to standard error.
 const LOG_CRITICAL: c_int = 2;
-
-/// `SRT_TRACEBSTATS`, all that has happened to a connection.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Statistics {
-    pub(super) age_ms: i64,
-    pub(super) sent: i64,
-    pub(super) received: i64,
-    pub(super) send_lost: c_int,
-    pub(super) receive_lost: c_int,
-    pub(super) sent_again: c_int,
-    pub(super) acks_sent: c_int,
-    pub(super) acks_received: c_int,
-    pub(super) naks_sent: c_int,
-    pub(super) naks_received: c_int,
-    pub(super) sending_us: i64,
-    pub(super) send_dropped: c_int,
-    pub(super) receive_dropped: c_int,
-    pub(super) undecrypted: c_int,
-    pub(super) bytes_sent: u64,
-    pub(super) bytes_received: u64,
-    pub(super) bytes_receive_lost: u64,
-    pub(super) bytes_sent_again: u64,
-    pub(super) bytes_send_dropped: u64,
-    pub(super) bytes_receive_dropped: u64,
-    pub(super) bytes_undecrypted: u64,
-    /// The same since the last call that cleared them.
-    pub(super) part: Part,
-    pub(super) send_period_us: f64,
-    pub(super) flow_window: c_int,
-    pub(super) congestion_window: c_int,
-    pub(super) flight: c_int,
-    pub(super) rtt_ms: f64,
-    pub(super) bandwidth_mbps: f64,
-    pub(super) send_room: c_int,
-    pub(super) receive_room: c_int,
-    pub(super) limit_mbps: f64,
-    pub(super) mss: c_int,
-    pub(super) send_buffer_packets: c_int,
-    pub(super) send_buffer_bytes: c_int,
-    pub(super) send_buffer_ms: c_int,
-    pub(super) send_latency_ms: c_int,
-    pub(super) receive_buffer_packets: c_int,
-    pub(super) receive_buffer_bytes: c_int,
-    pub(super) receive_buffer_ms: c_int,
-    pub(super) receive_latency_ms: c_int,
-    filter: [c_int; 8],
-    pub(super) reorder_tolerance: c_int,
-    pub(super) unique_sent: i64,
-    pub(super) unique_received: i64,
-    pub(super) unique_bytes_sent: u64,
-    pub(super) unique_bytes_received: u64,
-    unique_part: [i64; 4],
-    /// What a later 1.5 may add.
-    spare: [u64; 32],
-}
-
-/// The part of the statistics that is since they were last cleared.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) sent: i64,
-    pub(super) received: i64,
-    pub(super) send_lost: c_int,
-    pub(super) receive_lost: c_int,
-    pub(super) sent_again: c_int,
-    pub(super) received_again: c_int,
-    acks_and_naks: [c_int; 4],
-    pub(super) send_mbps: f64,
-    pub(super) receive_mbps: f64,
-    sending_us: i64,
-    reorder_distance: c_int,
-    belated_ms: f64,
-    belated: i64,
-    dropped: [c_int; 3],
-    bytes: [u64; 7],
-}
 
 /// Options of a socket, by their numbers in `srt.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +116,7 @@ pub(super) enum Opt {
     PayloadSize = 49,
     Ipv6Only = 54,
     PeerIdleMs = 55,
+    GroupConnect = 57,
 }
 
 /// The library, open for as long as the process runs.
@@ -216,6 +128,19 @@ pub(super) struct Libsrt(Interface);
 pub(super) struct Failure {
     pub(super) code: c_int,
     pub(super) errno: c_int,
+}
+
+/// One way of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) socket: c_int,
+    pub(super) peer: SocketAddr,
+    /// `SRT_SOCKSTATUS`.
+    pub(super) state: c_int,
+    /// `SRT_MEMBERSTATUS`.
+    pub(super) status: c_int,
+    /// What it was called with, if it was called from here.
+    pub(super) token: c_int,
 }
 
 /// The library could not be had.
@@ -297,6 +222,13 @@ impl Libsrt {
         self.check(unsafe { (self.0.bind)(socket, address.as_ptr().cast(), len) }).map(drop)
     }
 
+    /// Has `socket` use a UDP socket that is bound, and close it in the end.
+    pub(super) fn bind_acquire(&self, socket: c_int, udp: OwnedFd) -> Result<(), Failure> {
+        // SAFETY: takes numbers. The descriptor is open, and nobody else's from here on: the library closes it when it
+        // fails, too.
+        self.check(unsafe { (self.0.bind_acquire)(socket, udp.into_raw_fd()) }).map(drop)
+    }
+
     /// Calls, or meets where the socket was told [`Opt::Rendezvous`].
     pub(super) fn connect(&self, socket: c_int, address: SocketAddr) -> Result<(), Failure> {
         let address = SockAddr::from(address);
@@ -326,6 +258,51 @@ impl Libsrt {
         // SAFETY: as long as any socket address.
         let address = unsafe { socket_address((&raw const storage).cast()) }?;
         Some((socket, address))
+    }
+
+    /// A new group: 1 sends everything by each of its ways, 2 by one of them.
+    pub(super) fn group(&self, kind: c_int) -> Result<c_int, Failure> {
+        // SAFETY: takes a number.
+        self.check(unsafe { (self.0.create_group)(kind) })
+    }
+
+    /// Has a group call by one more way, from `from` if it is given. The greater weight is preferred;
+    /// `token` is told with what becomes of it.
+    pub(super) fn connect_group(
+        &self,
+        group: c_int,
+        from: Option<SocketAddr>,
+        to: SocketAddr,
+        weight: u16,
+        token: c_int,
+    ) -> Result<(), Failure> {
+        // SAFETY: all zeros are valid: plain numbers, and a pointer to no options.
+        let mut member: MemberConfig = unsafe { zeroed() };
+        (member.socket, member.token, member.weight) = (-1, token, weight);
+        member.to = storage(to);
+        match from {
+            Some(from) => member.from = storage(from),
+            None => member.from.ss_family = member.to.ss_family,
+        }
+        // SAFETY: one member, as the library lays it out, that lives through the call.
+        self.check(unsafe { (self.0.connect_group)(group, &raw mut member, 1) }).map(drop)
+    }
+
+    /// The ways of a group. Nothing, where it has more than there is room for here.
+    pub(super) fn members(&self, group: c_int, found: &mut Vec<Member>) {
+        // SAFETY: all zeros are valid: plain numbers.
+        let mut room: [MemberData; MEMBERS] = unsafe { zeroed() };
+        let mut count = room.len();
+        // SAFETY: `room` has so many, and both live through the call.
+        let result = unsafe { (self.0.group_data)(group, room.as_mut_ptr(), &raw mut count) };
+        let filled = if result < 0 { 0 } else { count };
+        for member in room.iter().take(filled) {
+            // SAFETY: as long as any socket address.
+            if let Some(peer) = unsafe { socket_address((&raw const member.peer).cast()) } {
+                let MemberData { socket, state, status, token, .. } = *member;
+                found.push(Member { socket, peer, state, status, token });
+            }
+        }
     }
 
     pub(super) fn set(&self, socket: c_int, option: Opt, value: c_int) -> Result<(), Failure> {
@@ -441,23 +418,6 @@ impl Libsrt {
     }
 }
 
-impl MessageControl {
-    /// As `srt_msgctrl_init` has it: a message that never expires, whole, and sent now.
-    fn new() -> Self {
-        Self {
-            flags: 0,
-            ttl_ms: -1,
-            in_order: 0,
-            boundary: 0,
-            source_time: 0,
-            sequence: -1,
-            number: -1,
-            group: ptr::null_mut(),
-            group_size: 0,
-        }
-    }
-}
-
 /// What the library calls for every caller of a listener, on a thread of its own. 0 lets the caller in.
 extern "C" fn hook(
     key: *mut c_void,
@@ -479,6 +439,16 @@ extern "C" fn hook(
     });
     // A panic must not go on into the library.
     if admitted.ok().flatten() == Some(true) { 0 } else { -1 }
+}
+
+fn storage(address: SocketAddr) -> libc::sockaddr_storage {
+    let address = SockAddr::from(address);
+    // SAFETY: all zeros is a valid sockaddr_storage.
+    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+    let len = usize::try_from(address.len()).unwrap_or(0).min(size_of_val(&storage));
+    // SAFETY: the address is valid for its length, which is no more than there is room for, and plain bytes.
+    unsafe { ptr::copy_nonoverlapping(address.as_ptr().cast::<u8>(), (&raw mut storage).cast::<u8>(), len) };
+    storage
 }
 
 /// # Safety
