@@ -135,7 +135,7 @@ impl Feed {
     pub(super) fn leaves(&self, number: u64, rec: &Rec, window: Span) -> Instant {
         let paced = self.pacer.as_ref().and_then(|pacer| pacer.time(number));
         // what comes late, as after all of the machine stood still, still waits for what the others have between it
-        let soonest = rec.at + HELD.min(window);
+        let soonest = self.on_clock(rec.at) + HELD.min(window);
         (self.on_clock(paced.unwrap_or(rec.at)) + window).max(soonest)
     }
 
