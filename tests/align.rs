@@ -135,3 +135,61 @@ fn check(pace: bool) {
     assert!(exact > 500 && lost > 400_000);
     assert!(all.orders * 100 < lost && all.missing * 200 < lost, "{all:?} of {lost}");
 }
+
+/// What comes by SRT over a busy machine: nothing for a while, and then all of it at once.
+#[test]
+fn feeds_that_stall_make_the_source_again() {
+    let sources = sources();
+    let mut failed = Vec::new();
+    for seed in 0..400 {
+        if let Err(error) = stalled(&sources, seed) {
+            failed.push(error);
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed[..failed.len().min(12)].join("\n"));
+}
+
+fn stalled(sources: &[Source], seed: u64) -> Result<(), String> {
+    let mut chance = Chance(seed);
+    let which = usize::try_from(chance.below(sources.len() as u64)).unwrap();
+    let source = &sources[which];
+    let window = 100 * MS;
+    let skew = chance.between(-10, 10) * MS;
+    let mut networks = [Network::new(LEN, skew.min(0).abs()), Network::new(LEN, skew.max(0))];
+    let first = source.times.partition_point(|at| *at < 250 * MS);
+    let both = chance.below(3) == 0;
+    // What is late by more than the window has left from the other feed, or not at all; all of a machine may stand still for longer.
+    let longest = chance.between(5, if both { 300 } else { 60 });
+    let mut stalls = Vec::new();
+    for _ in 0..chance.below(20) {
+        let at = first + usize::try_from(chance.below((LEN - first - 600) as u64)).unwrap();
+        let until = source.times[at] + chance.between(1, longest) * MS;
+        let which = usize::try_from(chance.below(2)).unwrap();
+        stalls.push((which, source.times[at] / MS, until / MS));
+        for (feed, network) in networks.iter_mut().enumerate() {
+            if both || feed == which {
+                for n in 0..LEN {
+                    if (source.times[at]..until).contains(&source.times[n]) {
+                        network.skew[n] = network.skew[n].max(until - source.times[n]);
+                    }
+                }
+            }
+        }
+    }
+    let rates = [chance.below(21), chance.below(51)];
+    for i in 0..2 {
+        let other = networks[1 - i].lost.clone();
+        networks[i].lose(&mut chance, rates[i], true, &other, first..LEN - 300);
+    }
+    let pace = chance.below(2) == 0;
+    let mut aligner = if pace { paced(2, window) } else { aligner(2, window) };
+    let feeds = networks.each_ref().map(|network| (source.packets.as_slice(), network.datagrams(&source.times)));
+    let output = run(&mut aligner, &feeds, source.times[LEN - 1] + 10 * window);
+    let left: Vec<_> = output.left.iter().map(|(_, packet, _)| &source.packets[*packet]).collect();
+    compare(&source.packets, &left, [&networks[0].lost, &networks[1].lost]).map(|_| ()).map_err(|error| {
+        format!(
+            "seed {seed}: {error}; source {which} pace {pace} skew {} ms, both {both}, stalls {stalls:?}, losses {rates:?}, {:?}, {:?} {:?}",
+            skew / MS, output.events, aligner.counts(0), aligner.counts(1)
+        )
+    })
+}

@@ -8,12 +8,15 @@ use crate::transport::Ordinal;
 use crate::ts::Outline;
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
-/// After so long without a packet, or eight times what is usual, a feed is looked for anew among the others.
+/// After so long without a packet, or eight times what is usual, a feed of which some are missing is looked for anew among the
+/// others.
 pub(super) const INTERRUPTION: Span = Span::from_millis(50);
 /// What is usual at the least.
 const SHORTEST: Span = Span::from_millis(1);
 /// After so long a feed is no longer taken for one of the others.
 const GONE: Span = Span::from_secs(5);
+/// Packets behind a silence, those of a datagram, that show whether some are missing.
+const DOUBTED: u64 = 7;
 /// By how much a feed that is joined may have been found elsewhere by its PCRs.
 const ELSEWHERE: i64 = 50_000_000;
 
@@ -38,7 +41,9 @@ impl Merge {
 
     /// Packets of a feed were lost before the one that comes next.
     pub(super) fn lost(&mut self, feed: usize) {
-        if let Some(pacer) = self.feeds.get_mut(feed).and_then(|feed| feed.pacer.as_mut()) {
+        let Some(feed) = self.feeds.get_mut(feed) else { return };
+        feed.holed = true;
+        if let Some(pacer) = &mut feed.pacer {
             pacer.lost();
         }
     }
@@ -56,6 +61,7 @@ impl Merge {
         self.count_on(i, ordinal);
         let feed = self.feeds.get_mut(i)?;
         let silent = at.since(feed.last_at);
+        let holed = core::mem::take(&mut feed.holed);
         if silent > Span::ZERO {
             let usual = feed.gap.max(SHORTEST.nanos()).min(INTERRUPTION.nanos());
             feed.gap += (silent.nanos().min(INTERRUPTION.nanos()) - feed.gap) / 16;
@@ -63,6 +69,9 @@ impl Merge {
             if silent.nanos() > 8 * usual || silent > INTERRUPTION {
                 self.interrupted(i, at, silent);
             }
+        }
+        if holed {
+            self.broken(i);
         }
         self.expire(i, at, release);
         let feed = &self.feeds[i];
@@ -127,7 +136,19 @@ impl Merge {
             return;
         }
         if silent > INTERRUPTION || !self.holds_its_place(i) {
-            self.feeds[i].interrupt();
+            let feed = &mut self.feeds[i];
+            feed.doubted_to = feed.track.end() + DOUBTED;
+        }
+    }
+
+    /// Packets of a feed are missing. Where that is behind a silence it may be on another way or begin anew; without it, what was
+    /// held up on its way goes on where it stood.
+    #[cold]
+    fn broken(&mut self, i: usize) {
+        let feed = &mut self.feeds[i];
+        if feed.track.end() < feed.doubted_to {
+            feed.doubted_to = 0;
+            feed.interrupt();
         }
     }
 

@@ -15,6 +15,8 @@ const SLEW: i64 = 100;
 const ROOM: usize = 32;
 /// How far ahead packets are looked at, null packets and all.
 const FAR: u64 = 256;
+/// How long what comes waits at the least.
+const HELD: Span = Span::from_millis(20);
 /// PCRs that can wait.
 const CLOCKS: usize = 512;
 
@@ -51,6 +53,10 @@ pub(super) struct Feed {
     /// The feed that is searched for packets of this one, and how far.
     pub(super) sought_in: usize,
     pub(super) sought_to: u64,
+    /// Packets were lost before the one that comes next.
+    pub(super) holed: bool,
+    /// If some are missing before this packet, its place is to be looked for anew.
+    pub(super) doubted_to: u64,
     /// From this packet on its place is to be looked for anew.
     pub(super) broken: Option<u64>,
     /// It has entered, and its packets may come later than those that are next.
@@ -89,6 +95,8 @@ impl Feed {
             scanned: 0,
             sought_in: 0,
             sought_to: 0,
+            holed: false,
+            doubted_to: 0,
             broken: None,
             ahead: false,
             known: false,
@@ -126,7 +134,9 @@ impl Feed {
     #[inline]
     pub(super) fn leaves(&self, number: u64, rec: &Rec, window: Span) -> Instant {
         let paced = self.pacer.as_ref().and_then(|pacer| pacer.time(number));
-        self.on_clock(paced.unwrap_or(rec.at)) + window
+        // what comes late, as after all of the machine stood still, still waits for what the others have between it
+        let soonest = self.on_clock(rec.at) + HELD.min(window);
+        (self.on_clock(paced.unwrap_or(rec.at)) + window).max(soonest)
     }
 
     /// Finds the first packet that is not blank again.

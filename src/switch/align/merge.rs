@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::arrival::INTERRUPTION;
-use super::contest::{Outcome, SLACK};
+use super::contest::{IN_TURN, Outcome, SLACK};
 use super::feed::{Feed, Role};
 use super::fingerprint::fingerprint;
 use super::places::Placed;
@@ -503,7 +503,7 @@ impl Merge {
                 && !self.is_placed(i)
                 && feed.track.front().is_some_and(|rec| feed.due(rec, self.window) + SLACK < choice.due)
             {
-                self.drop_stray(i, release);
+                self.drop_stray(i, choice.due, release);
             }
         }
         if others && lead.is_none() {
@@ -518,10 +518,15 @@ impl Merge {
 
     /// Lets go of packets of a feed that wait for their like, or a reason, in vain.
     #[cold]
-    fn drop_stray<R: FnMut(Handle)>(&mut self, i: usize, release: &mut R) {
+    fn drop_stray<R: FnMut(Handle)>(&mut self, i: usize, due: Instant, release: &mut R) {
         self.feeds[i].look();
         let feed = &self.feeds[i];
         let Some((number, rec)) = feed.identity() else { return };
+        // what is held up on its way in another feed comes before it
+        let waits = self.rank(rec).is_some_and(|rank| rank >= IN_TURN);
+        if waits && due.since(feed.due(rec, self.window)) < self.window {
+            return;
+        }
         let others = self.feeds.iter().enumerate().filter(|(x, other)| *x != i && other.role == Role::Joined);
         if others.filter(|(_, other)| self.locate(rec, feed, other).is_some()).count() > 0 {
             return;

@@ -13,13 +13,15 @@ const REACH: usize = 16;
 /// How far back the search for a place goes again, for what has come behind meanwhile.
 const BACK: u64 = 64;
 /// So many that are nowhere in what has left show that the feed is past it.
-const PAST: usize = 4;
+const PAST: usize = 8;
 /// How many of the packets behind the one found must be found behind it there.
 const NEIGHBOURS: usize = 3;
 /// Of how many.
 const OF: usize = 6;
 /// A skew that differs by no more is the same, in nanoseconds.
 const SAME_SKEW: i64 = 20_000_000;
+/// By how much what was held up on its way may come later, in nanoseconds.
+const HELD_UP: i64 = 50_000_000;
 /// Packets that a feed may bring without being found among the others.
 const SEARCHED: u64 = 20_000;
 
@@ -158,7 +160,7 @@ impl Merge {
         let margin = Span::from_nanos(2 * feed.gap).max(AHEAD);
         let goes_on = feed.known
             && entry.left.is_none()
-            && (entry.offset - feed.offset).abs() <= SAME_SKEW
+            && (-SAME_SKEW..=HELD_UP).contains(&(entry.offset - feed.offset))
             && feed.track.front().is_some_and(|rec| left + margin < feed.on_clock(rec.at));
         feed.cursor = entry.left.unwrap_or(end);
         if !self.enters_by_place(y) && !goes_on {
