@@ -200,12 +200,8 @@ impl Joint {
     /// When the next packet of the output leaves, of those that wait.
     #[inline]
     pub(super) fn next_leaves(&self) -> Instant {
-        let (own, other) = (self.deck().deadline(), self.decks[(1 - self.on) & 1].deadline());
-        match (self.both, self.entered) {
-            (false, _) => own,
-            (true, false) => own.min(other),
-            (true, true) => other,
-        }
+        let of_new = self.both && self.entered;
+        self.decks[usize::from(of_new) ^ self.on & 1].deadline()
     }
 
     /// Packets of an input were lost before those that come next.

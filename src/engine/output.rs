@@ -23,8 +23,6 @@ const MADE_AT_ONCE: usize = 128;
 const MOST: i64 = 270_000;
 /// The longest pause that a stream makes of itself: a PCR comes as often (ISO/IEC 13818-1 2.7.2).
 const OWN_PAUSE: Span = Span::from_millis(100);
-/// So shortly before a packet of an input no PCR is made: its own may be a little behind.
-const CLOSE: Span = Span::from_millis(5);
 /// Bits of a packet, in ticks of 27 MHz at a bit a second.
 const PACKET_TICKS: i128 = PACKET_SIZE as i128 * 8 * 27_000_000;
 
@@ -325,7 +323,6 @@ impl Output {
             self.filling = true;
             match filler {
                 Filler::Null => self.null(to),
-                Filler::Pcr(_) if next.since(to.now) < CLOSE => self.null(to),
                 Filler::Pcr(pcr) => self.pcr(None, pcr, to),
                 Filler::Psi => self.psi(to),
             }

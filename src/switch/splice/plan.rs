@@ -268,11 +268,12 @@ impl<'a> View<'a> {
         let hole = |end: &End| target.pts.step_from(end.join) + 2;
         let fitting = ends.iter().filter(|end| end.known && end.dts.is_none_or(|dts| is_before(dts, room)));
         let end = fitting.filter(|end| hole(end) >= 0).min_by_key(|end| hole(end));
-        let delay = if end.and_then(|end| end.dts).or(last.map(|last| last.dts)).is_none_or(|dts| is_before(dts, 0)) {
-            0
-        } else {
-            room
-        };
+        let delay =
+            if end.and_then(|end| end.dts).or_else(|| last.map(|last| last.dts)).is_none_or(|dts| is_before(dts, 0)) {
+                0
+            } else {
+                room
+            };
         let hole = end.map_or(0, hole).saturating_sub(2).max(0);
         if self.request.planned {
             let latest = feed.marks().rev().filter(|mark| mark.role == Role::Lead).take(16);
