@@ -59,7 +59,7 @@ impl Bonding {
             let Some((address, zone)) = table.value("address", url::socket_address, report) else { continue };
             let place = table.at("address");
             check_address(address.ip(), Role::Caller, place, report);
-            let interface = interface.or(zone.map(Interface::Name));
+            let interface = interface.or_else(|| zone.map(Interface::Name));
             if let Some(interface) = &interface
                 && let Err(message) = url::check_interface(&address, interface)
             {

@@ -86,7 +86,8 @@ fn goes_on(bonded: Bonded) {
         }
         done.store(true, Ordering::Relaxed);
         let sent = sender.join().unwrap();
-        assert_eq!(receiver.join().unwrap(), sent - AHEAD, "{mode:?}, the caller sends: {caller_sends}");
+        let came = receiver.join().unwrap_or_else(|_| panic!("{mode:?}, the caller sends: {caller_sends}"));
+        assert_eq!(came, sent - AHEAD, "{mode:?}, the caller sends: {caller_sends}");
         sent
     });
     for stage in [&mut caller, &mut listener] {

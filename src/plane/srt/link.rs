@@ -386,6 +386,12 @@ impl Link {
     /// Does what is due: calls again, measures, and ends what is silent or slow.
     pub(super) fn tick(&mut self, library: &mut dyn Library, now: Instant) {
         self.look_at_handshakes(library, now);
+        if self.settings.plan.bond.is_some() {
+            // A bond says nothing of what becomes due when nothing comes behind it.
+            for place in 0..self.peers.len() {
+                self.receive(library, place, now);
+            }
+        }
         if now >= self.measure_at {
             self.measure_at = now + MEASURE;
             self.measure(library, now);
