@@ -6,7 +6,11 @@
 
 mod align_net;
 mod netns;
+#[path = "srt/proxy.rs"]
+mod proxy;
 mod scene;
+#[path = "shared/ways.rs"]
+mod ways;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -390,6 +394,25 @@ fn one_encoder_over_two_lossy_lines_comes_out_whole() {
     let folder = tempfile::tempdir().unwrap();
     let [source, file] = ["source.ts", "output.ts"].map(|name| folder.path().join(name));
     let recorded = twins::play(folder.path(), &source, &file);
+    assert_eq!(recorded.rtp_errors, 0, "{recorded:?}");
+    let judged = tscheck_with(&shared, &file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
+    for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
+        assert_eq!(judged[what], 0, "{what}: {judged:#}");
+    }
+    for what in ["lost", "repeated", "foreign"] {
+        assert_eq!(judged["lineage"][what], 0, "{what}: {judged:#}");
+    }
+}
+
+#[test]
+fn one_encoder_over_two_lossy_ways_by_srt_comes_out_whole() {
+    let Some((shared, _turn)) = shared() else { return };
+    if !in_netns("one_encoder_over_two_lossy_ways_by_srt_comes_out_whole", play::NETWORK) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [source, file] = ["source.ts", "output.ts"].map(|name| folder.path().join(name));
+    let recorded = ways::play(folder.path(), &source, &file);
     assert_eq!(recorded.rtp_errors, 0, "{recorded:?}");
     let judged = tscheck_with(&shared, &file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
     for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {

@@ -195,7 +195,7 @@ pub(crate) struct Recorded {
 }
 
 /// How to receive what goes to an address.
-fn plan(to: &str, interface: &str) -> InputPlan {
+pub(crate) fn plan(to: &str, interface: &str) -> InputPlan {
     InputPlan {
         name: "recorder".to_owned(),
         url: format!("udp://{to}"),

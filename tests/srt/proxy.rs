@@ -1,14 +1,12 @@
 //! A way that loses and delays datagrams, the same ones for the same seed.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, dead_code)]
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-use super::stage::local;
 
 /// Passes datagrams both ways between whoever sends to it and one address.
 pub(crate) struct Proxy {
@@ -37,8 +35,8 @@ fn next(state: &mut u64) -> u64 {
 impl Proxy {
     /// From `port` to `to` and back, each way losing `loss` of a thousand and taking `delay`.
     pub(crate) fn start(port: u16, to: SocketAddr, loss: u64, delay: Duration, seed: u64) -> Self {
-        let near = UdpSocket::bind(local(port)).unwrap();
-        let far = UdpSocket::bind(local(0)).unwrap();
+        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         far.connect(to).unwrap();
         for socket in [&near, &far] {
             let socket = socket2::SockRef::from(socket);

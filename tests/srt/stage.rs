@@ -201,8 +201,36 @@ pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
     }
 }
 
-/// Receives until the datagram `last`; how many of those from `first` to `last` came, each whole and in order. What was
-/// sent before them served to have the channel begin, which takes an input that is healthy for a while.
+/// The datagrams from `first` to `last`, each of which is to come whole and in order. What was sent before them served to
+/// have the channel begin, which takes an input that is healthy for a while.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    first: u32,
+    last: u32,
+    next: u32,
+    pub(crate) count: u32,
+}
+
+impl Tally {
+    pub(crate) fn new(first: u32, last: u32) -> Self {
+        Self { first, last, next: first, count: 0 }
+    }
+
+    /// One that came; whether it was the last.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
+        let number = u32::from_be_bytes(bytes[4..8].try_into().unwrap()) / 7;
+        if number < self.first {
+            return false;
+        }
+        assert!(number >= self.next, "{number} after {}", self.next);
+        assert!(bytes == datagram(number), "datagram {number} is not as it was sent");
+        self.next = number + 1;
+        self.count += 1;
+        number >= self.last
+    }
+}
+
+/// Receives until the datagram `last`; how many of those from `first` on came.
 pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
     receive_to(socket, first, || last)
 }
@@ -210,24 +238,18 @@ pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
 /// The same, where the last one becomes known meanwhile.
 #[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
 pub(crate) fn receive_to(socket: &UdpSocket, first: u32, last: impl Fn() -> u32) -> u32 {
-    let end = Instant::now() + LIMIT;
+    let mut tally = Tally::new(first, last());
+    let mut end = Instant::now() + LIMIT;
     let mut bytes = [0; 2048];
-    let (mut count, mut next) = (0, first);
     while Instant::now() < end {
         let Ok(len) = socket.recv(&mut bytes) else { continue };
-        let number = u32::from_be_bytes(bytes[4..8].try_into().unwrap()) / 7;
-        if number < first {
-            continue;
-        }
-        assert!(number >= next, "{number} after {next}");
-        assert!(bytes[..len] == datagram(number), "datagram {number} is not as it was sent");
-        next = number + 1;
-        count += 1;
-        if number >= last() {
-            return count;
+        end = Instant::now() + LIMIT;
+        tally.last = last();
+        if tally.take(&bytes[..len]) {
+            return tally.count;
         }
     }
-    panic!("datagram {} never came, the last one was before {next}, {count} came", last());
+    panic!("datagram {} never came: {tally:?}", last());
 }
 
 /// Another program, ended with its test.

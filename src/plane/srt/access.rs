@@ -12,7 +12,9 @@ use crate::config::{Access, Network, Second, Secret, SrtPlan};
 use crate::units::{Instant, Span};
 
 /// A publisher that was silent for so long does not keep its place: it died, and this is the one that replaced it.
-const STALE: Span = Span::from_millis(500);
+pub(super) const STALE: Span = Span::from_millis(500);
+/// Nor does a caller of an output that acknowledged nothing for so long, which is seen twice a second.
+pub(super) const UNANSWERED: Span = Span::from_millis(1000);
 
 /// Tells control what happened to one input or output. It never waits: what finds the channel full is counted.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ pub(super) struct Door {
     bonds: bool,
     places: usize,
     taken: AtomicUsize,
-    /// When something last came from the publisher, on the engine's clock.
+    /// When something last came from the publisher, or from the caller that was silent for longest, on the engine's clock.
     heard: AtomicI64,
     refused: AtomicU64,
     admitted: Sender<Admitted>,
@@ -149,11 +151,12 @@ impl Door {
         if self.taken.load(Ordering::Acquire) < self.places {
             return Ok(());
         }
-        let stale = now.since(Instant::from_nanos(self.heard.load(Ordering::Acquire))) > STALE;
+        let silent = now.since(Instant::from_nanos(self.heard.load(Ordering::Acquire)));
         match self.second {
+            None if silent > UNANSWERED => Ok(()),
             None => Err(Refusal::Full),
             Some(Second::TakeOver) => Ok(()),
-            Some(Second::Refuse) if stale => Ok(()),
+            Some(Second::Refuse) if silent > STALE => Ok(()),
             Some(Second::Refuse) => Err(Refusal::Occupied),
         }
     }
@@ -265,6 +268,7 @@ mod tests {
         assert!(matches!(output.knock(SocketId(2), from, "", NOW), Verdict::Admit(_)));
         output.set_taken(2);
         assert_eq!(output.knock(SocketId(3), from, "", late), Verdict::Refuse(Rejection::OVERUSE));
+        assert!(matches!(output.knock(SocketId(3), from, "", NOW + UNANSWERED + STALE), Verdict::Admit(_)));
     }
 
     #[test]

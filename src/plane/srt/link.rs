@@ -3,6 +3,8 @@
 //! Invariants:
 //! - Nothing here waits. What cannot be sent or handed over at once is left out and counted.
 //! - A call that failed is tried again for ever, with pauses ([`Backoff`]).
+//! - A peer that was called and fell silent is called again beside the connection that it may have left, so that one that died is
+//!   found as soon as it is back. Whichever is heard first goes on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::Receiver;
 
-use super::access::{Admitted, Door, Teller};
+use super::access::{Admitted, Door, STALE, Teller, UNANSWERED};
 use super::backoff::Backoff;
 use super::event::{MemberState, Reason, Refusal, Rejection, SrtFigures, SrtState, SrtStatus, What};
 use super::library::{Direction, Fault, Library, Phase, Received, Sent, Settings, SocketId, Why};
@@ -22,7 +24,7 @@ use crate::ts::PACKET_SIZE;
 use crate::units::{Instant, Span};
 
 /// How often figures are read.
-pub(super) const MEASURE: Span = Span::from_millis(500);
+const MEASURE: Span = Span::from_millis(500);
 /// A caller that loses more than a tenth of what is sent in so many measurements on end is too slow. It is more than the two
 /// seconds for which a way may be dark.
 const SLOW: u32 = 6;
@@ -65,6 +67,19 @@ struct Peer {
     slow: u32,
     /// The ways of a bond, as they were told.
     members: Vec<(SocketAddr, MemberState)>,
+    /// Something came from it at all.
+    spoke: bool,
+}
+
+impl Peer {
+    /// Whether it fell silent, and may be dead.
+    fn is_quiet(&self, direction: Direction, now: Instant) -> bool {
+        let long = match direction {
+            Direction::In => STALE,
+            Direction::Out => UNANSWERED,
+        };
+        self.spoke && now.since(self.heard) > long
+    }
 }
 
 /// A listener's side.
@@ -214,10 +229,14 @@ impl Link {
                 continue;
             }
             let free = self.peers.iter().position(Option::is_none);
-            if free.is_none() {
-                self.end(library, 0, Reason::Replaced, now);
-            }
-            self.settle(library, free.unwrap_or(0), socket, address, stream_id, now);
+            let place = free.unwrap_or_else(|| self.quietest());
+            let reason = match self.settings.direction {
+                Direction::In => Reason::Replaced,
+                // The only way to lose the place at an output.
+                Direction::Out => Reason::Silent,
+            };
+            self.end(library, place, reason, now);
+            self.settle(library, place, socket, address, stream_id, now);
         }
         if library.phase(listener) == Phase::Down {
             library.close(listener);
@@ -226,12 +245,29 @@ impl Link {
         }
     }
 
+    /// The place of the peer that was silent for longest.
+    fn quietest(&self) -> usize {
+        let heard = self.peers.iter().enumerate().filter_map(|(place, peer)| Some((peer.as_ref()?.heard, place)));
+        heard.min().map_or(0, |(_, place)| place)
+    }
+
+    /// Whether a peer that was called is there after all.
+    fn is_heard(&self, now: Instant) -> bool {
+        self.peers.iter().flatten().any(|peer| !peer.is_quiet(self.settings.direction, now))
+    }
+
     /// A call came to its end.
     fn answered(&mut self, library: &mut dyn Library, socket: SocketId, now: Instant) {
         match library.phase(socket) {
             Phase::Connecting => {}
             Phase::Up => {
                 self.call = None;
+                self.measure(library, now);
+                if self.is_heard(now) {
+                    library.close(socket);
+                    return;
+                }
+                self.end(library, 0, Reason::Silent, now);
                 library.connected(socket, self.settings.direction);
                 let stream_id = self.settings.plan.stream_id.clone();
                 self.settle(library, 0, socket, self.settings.address, stream_id, now);
@@ -244,7 +280,9 @@ impl Link {
                 let pause = if silent { self.backoff.short() } else { self.backoff.pause() };
                 self.retry_at = now + pause;
                 let reason = if silent { Reason::NoAnswer } else { Reason::Rejected(rejection) };
-                self.failed(reason, now);
+                if self.peers.iter().all(Option::is_none) {
+                    self.failed(reason, now);
+                }
             }
         }
     }
@@ -282,6 +320,7 @@ impl Link {
             acknowledgements: 0,
             slow: 0,
             members: Vec::new(),
+            spoke: false,
         };
         if let Some(free) = self.peers.get_mut(place) {
             *free = Some(peer);
@@ -346,6 +385,7 @@ impl Link {
         if any {
             bell.ring();
             peer.heard = now;
+            peer.spoke = true;
             if let Some(hall) = &self.hall {
                 hall.door.set_heard(now);
             }
@@ -411,7 +451,13 @@ impl Link {
         }
         let missing = match self.hall {
             Some(_) => self.listener.is_none(),
-            None => self.call.is_none() && self.peers.iter().all(Option::is_none),
+            None => {
+                let heard = self.is_heard(now);
+                if let Some(call) = self.call.take_if(|_| heard) {
+                    library.close(call);
+                }
+                self.call.is_none() && !heard
+            }
         };
         if missing && now >= self.retry_at {
             let _ = self.open(library, now);
@@ -446,6 +492,7 @@ impl Link {
                 // Where nothing is sent nothing is acknowledged, and the peer's keep-alives are the backend's matter.
                 if measured.acknowledgements != peer.acknowledgements || measured.packets == peer.packets {
                     peer.heard = now;
+                    peer.spoke |= measured.acknowledgements > 0;
                 }
                 let offered = measured.packets.saturating_sub(peer.packets);
                 let dropped = measured.dropped + peer.left_out;
@@ -474,6 +521,12 @@ impl Link {
                 bandwidth: measured.bandwidth,
                 key_length: library.key_length(peer.socket),
             });
+        }
+        if direction == Direction::Out
+            && let Some(hall) = &self.hall
+            && let Some(heard) = self.peers.iter().flatten().map(|peer| peer.heard).min()
+        {
+            hall.door.set_heard(heard);
         }
     }
 
