@@ -37,7 +37,7 @@ impl Receiver {
         let system = |doing| move |source| OpenError::System { doing, source };
         refuse_srt(&plan.url, plan.srt.is_some())?;
         let interfaces = Interfaces::read().map_err(system("read the network interfaces"))?;
-        let (input, watch) = Input::open(plan, &interfaces)?;
+        let (input, watch) = Input::open(plan, &interfaces, None)?;
         let epoll = Epoll::new(1).map_err(system("make an epoll"))?;
         epoll.add(input.socket.as_fd(), 0).map_err(system("wait for the socket"))?;
         let frames = u32::try_from(BATCH).unwrap_or(u32::MAX);

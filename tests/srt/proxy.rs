@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::stage::local;
 
-/// Passes datagrams both ways between whoever sends to it and one address.
+/// Passes datagrams both ways between whoever sent to it last and one address.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
     dark: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ impl Proxy {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let dark = Arc::new(AtomicBool::new(false));
-        let caller = Arc::new(std::sync::OnceLock::new());
+        let caller = Arc::new(std::sync::Mutex::new(None));
         let mut threads = Vec::new();
         for there in [true, false] {
             let (from, onto) = if there { (&near, &far) } else { (&far, &near) };
@@ -60,7 +60,7 @@ impl Proxy {
                     from.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
                     if let Ok((len, sender)) = from.recv_from(&mut bytes) {
                         if there {
-                            let _ = caller.set(sender);
+                            *caller.lock().unwrap() = Some(sender);
                         }
                         if next(&mut state) % 1000 >= loss && !dark.load(Ordering::Relaxed) {
                             under_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
@@ -68,9 +68,10 @@ impl Proxy {
                     }
                     while under_way.front().is_some_and(|(due, _)| *due <= Instant::now()) {
                         let Some((_, datagram)) = under_way.pop_front() else { break };
-                        let _ = match caller.get() {
-                            Some(caller) if !there => onto.send_to(&datagram, caller),
-                            _ => onto.send(&datagram),
+                        let caller = caller.lock().unwrap().filter(|_| !there);
+                        let _ = match caller {
+                            Some(caller) => onto.send_to(&datagram, caller),
+                            None => onto.send(&datagram),
                         };
                     }
                 }
