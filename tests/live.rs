@@ -299,9 +299,9 @@ channels:
       - {url: rtp://239.1.1.3:6000, interface: lo, ttl: 1}
 ";
     let folder = tempfile::tempdir().unwrap();
-    let switcher = Switcher::start(folder.path(), CONFIGURATION);
     let main = Sender::start("127.0.0.1", "239.1.1.1:5000", false);
     let backup = Sender::start("127.0.0.1", "239.1.1.2:5000", true);
+    let switcher = Switcher::start(folder.path(), CONFIGURATION);
     let on_main = |channel: &Value| channel["active"] == "main" && input(channel, "main")["state"] == "active";
     let channel = switcher.wait("the main is on air", on_main);
     let rests = input(&channel, "backup");
