@@ -6,6 +6,8 @@ mod netns;
 #[allow(dead_code)]
 mod proxy;
 mod scene;
+#[allow(dead_code)]
+mod schema;
 mod stage {
     /// A port of this host.
     pub(crate) fn local(port: u16) -> std::net::SocketAddr {
@@ -13,13 +15,17 @@ mod stage {
     }
 }
 
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use changeover::replay::report::SCHEMA;
+use changeover::synth::{Feed, Settings};
 use netns::in_netns;
 use scene::play::{self, NETWORK, is_on};
 use scene::{Process, Recorder, Switcher, input};
+use schema::Schema;
 use serde_json::Value;
 
 const PASSPHRASE: &str = "nobody-is-to-read-this";
@@ -237,7 +243,10 @@ channels:
     });
     let rests = input(&switcher.channel(), "backup").clone();
     switcher.wait_for_output(10_000);
-    assert_eq!((&rests["state"], &rests["wanted"], &rests["srt"]["peer"]), (&"warm".into(), &false.into(), &Value::Null));
+    assert_eq!(
+        (&rests["state"], &rests["wanted"], &rests["srt"]["peer"]),
+        (&"warm".into(), &false.into(), &Value::Null)
+    );
     assert_eq!(input(&switcher.channel(), "backup")["packets"], rests["packets"]);
     let (before, ended) = (told(&switcher).len(), switcher.told("ended: this side"));
     let connected = count(&rests["srt"]["connected"]);
@@ -249,7 +258,8 @@ channels:
     switcher.wait_for_output(10_000);
     let events = told(&switcher).split_off(before);
     let of = |event: &str| events.iter().find(|(_, it)| it["event"] == event).unwrap_or_else(|| panic!("{events:#?}"));
-    let (needed, arrived, switch) = (of("needed").0, of("arrived").0, events.iter().rfind(|(_, it)| it["event"] == "switch"));
+    let (needed, arrived, switch) =
+        (of("needed").0, of("arrived").0, events.iter().rfind(|(_, it)| it["event"] == "switch"));
     let (switched, switch) = switch.unwrap();
     assert_eq!((&switch["to"], &switch["reason"]), (&"backup".into(), &"input_loss".into()), "{switch:#}");
     assert!(needed < arrived && arrived <= switch["decided"].as_f64().unwrap() && arrived < *switched, "{events:#?}");
@@ -267,7 +277,9 @@ channels:
     switcher.wait("the main is on air again, and the backup was let go", |channel| {
         is_main(channel) && input(channel, "backup")["srt"]["state"] == "idle"
     });
-    scene::until("the end of its connection is told", || (switcher.told("ended: this side") == ended + 1).then_some(()));
+    scene::until("the end of its connection is told", || {
+        (switcher.told("ended: this side") == ended + 1).then_some(())
+    });
     let channel = switcher.channel();
     assert_eq!(input(&channel, "backup")["state"], "warm", "{channel:#}");
     switcher.wait_for_output(5_000);
@@ -293,5 +305,95 @@ fn a_warm_caller_by_libsrt_is_connected_when_it_is_needed() {
 fn a_warm_caller_by_rsrt_is_connected_when_it_is_needed() {
     if in_netns("a_warm_caller_by_rsrt_is_connected_when_it_is_needed", NETWORK) {
         a_warm_caller("rsrt");
+    }
+}
+
+/// Sends a synthetic feed for as long as the test lasts.
+fn feed(to: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut feed = Feed::new(Settings { bit_rate: 4_000_000, ..Settings::default() });
+    let start = Instant::now();
+    loop {
+        let packets: [_; 7] = std::array::from_fn(|_| feed.next_packet());
+        std::thread::sleep(Duration::from_nanos(packets[6].at.0 * 1000 / 27).saturating_sub(start.elapsed()));
+        // Nobody may be there yet to take it.
+        let _ = socket.send_to(&packets.map(|packet| packet.bytes).concat(), to);
+    }
+}
+
+/// `changeover analyse` of a source by SRT for some seconds: its exit status, its JSON, and what it said besides.
+fn analyse(url: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+    let mut command = scene::changeover();
+    command.args(["analyse", url, "--json", "--seconds", "4"]).args(more).env("SRT_KEY", PASSPHRASE);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), report, said)
+}
+
+#[test]
+fn a_source_by_srt_is_analysed_whoever_calls() {
+    if !in_netns("a_source_by_srt_is_analysed_whoever_calls", NETWORK) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, PASSPHRASE).unwrap();
+    std::thread::spawn(|| feed("127.0.0.1:7000"));
+    let transmit = |from: &str, to: &str| {
+        let mut command = Command::new("srt-live-transmit");
+        command.args(["-q", "-chunk:1316", from, to]).stdout(Stdio::null()).stderr(Stdio::null());
+        Process::spawn(&mut command, "srt-tools")
+    };
+    let mut schema = Schema::new(SCHEMA);
+    let secret = format!("passphrase={PASSPHRASE}&pbkeylen=16");
+
+    let listener = transmit("udp://127.0.0.1:7000", &format!("srt://127.0.0.1:9200?mode=listener&{secret}"));
+    let caller = "srt://127.0.0.1:9200?latency=150ms";
+    // The peer may take its time to begin.
+    let mut attempts = (0..5).map(|_| analyse(caller, &["--passphrase-env", "SRT_KEY"]));
+    let (status, report, said) = attempts.find(|(_, report, _)| count(&report["packets"]) > 1_000).unwrap();
+    assert_eq!(schema.problems(&report), [""; 0]);
+    let srt = &report["srt"];
+    assert!(count(&report["packets"]) > 1_000 && count(&srt["packets"]) > 150, "{report:#}\n{said}");
+    for (name, value) in [
+        ("up", Value::Bool(true)),
+        ("connected", 1.into()),
+        ("encryption", "AES-128".into()),
+        ("peer", "127.0.0.1:9200".into()),
+        ("latency_ms", 150.0.into()),
+        ("unrecovered", 0.into()),
+    ] {
+        assert_eq!(srt[name], value, "{name}: {srt:#}");
+    }
+    assert!(srt["rtt_ms"].as_f64() > Some(0.0) && said.contains("connected with 127.0.0.1:9200"), "{srt:#}\n{said}");
+    assert_eq!(status, Some(0), "{said}");
+
+    let (_, report, said) = analyse(&format!("{caller}&passphrase=quite-another-one"), &[]);
+    assert!(said.contains("warning: a passphrase on the command line") && said.contains("not connected: "), "{said}");
+    assert!(said.contains("nobody was connected") && !said.contains("quite-another-one"), "{said}");
+    assert_eq!((&report["packets"], &report["srt"]["peer"]), (&0.into(), &Value::Null), "{report:#}");
+    drop(listener);
+    let (_, _, said) = analyse("srt://127.0.0.1:9201?conntimeo=500", &[]);
+    assert!(said.contains("not connected: nobody answered; it is tried again"), "{said}");
+
+    let calling = std::thread::spawn(move || {
+        let file = key.to_str().unwrap().to_owned();
+        analyse("srt://127.0.0.1:9202?mode=listener", &["--passphrase-file", &file])
+    });
+    let _caller =
+        transmit("udp://127.0.0.1:7000", &format!("srt://127.0.0.1:9202?mode=caller&streamid=studio&{secret}"));
+    let (status, report, said) = calling.join().unwrap();
+    assert!(count(&report["packets"]) > 1_000 && said.contains("stream id \"studio\""), "{report:#}\n{said}");
+    assert_eq!((status, &report["srt"]["encryption"]), (Some(0), &"AES-128".into()), "{said}");
+
+    for (url, more, wrong) in [
+        ("srt://127.0.0.1", &[][..], "has no port"),
+        ("srt://127.0.0.1:9200?latncy=1s", &[], "latency"),
+        ("srt://127.0.0.1:9200", &["--passphrase-file", "/nowhere"], "/nowhere"),
+        ("udp://127.0.0.1:9200", &["--passphrase-env", "SRT_KEY"], "a passphrase is for SRT"),
+    ] {
+        let (status, _, said) = analyse(url, more);
+        assert!(status == Some(2) && said.contains(wrong), "{url}: {status:?} {said}");
     }
 }

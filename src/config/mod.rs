@@ -19,6 +19,7 @@ mod passphrase;
 mod plan;
 mod problem;
 mod quantity;
+mod source;
 mod srt;
 mod srt_keys;
 mod srt_url;
@@ -29,6 +30,7 @@ mod yaml;
 pub use explain::explain;
 pub use plan::{ChannelPlan, InputPlan, Interface, NodePlan, OutputPlan, Plan};
 pub use problem::{Problem, Problems, Severity};
+pub use source::SrtSource;
 pub use srt::{Access, Backend, Network, Role, Second, Secret, SrtPlan};
 pub use url::{Endpoint, Scheme, UrlError};
 

@@ -374,7 +374,9 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
         "1 for the state that the input is in, 0 for the others",
         None,
         rows.iter().flat_map(|row| {
-            InputState::ALL.into_iter().map(|state| (and(&row.labels, "state", state.name()), flag(row.state.state == state)))
+            InputState::ALL
+                .into_iter()
+                .map(|state| (and(&row.labels, "state", state.name()), flag(row.state.state == state)))
         }),
     )?;
     families.gauge(

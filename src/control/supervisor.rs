@@ -293,8 +293,9 @@ impl Supervisor {
         for (shard, feed) in self.feeds.iter_mut().enumerate() {
             if feed.watches.iter().any(Watch::may_rest) {
                 let watches = &mut feed.watches;
+                // All of them, not only the first that changed.
                 let follow = |snapshot: &PlaneSnapshot| {
-                    watches.iter_mut().fold(false, |any, watch| watch.follow(&snapshot.engine) || any)
+                    watches.iter_mut().filter_map(|watch| watch.follow(&snapshot.engine).then_some(())).count() > 0
                 };
                 changed |= self.rack.look(shard, follow).unwrap_or(false);
             }

@@ -168,13 +168,7 @@ impl Channel {
     }
 
     /// Tells what changed in the inputs' health and decides what follows from it. True where that woke an input or let one go.
-    pub(super) fn settle(
-        &mut self,
-        at: Instant,
-        paths: &mut [Path],
-        slots: &mut Slots,
-        events: &mut Events,
-    ) -> bool {
+    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) -> bool {
         let mut candidates = [Candidate {
             priority: 0,
             enabled: false,

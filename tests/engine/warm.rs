@@ -59,10 +59,10 @@ impl Stage {
 
     fn hear(&mut self) {
         for event in &self.rig.events[self.told..] {
-            match event.what {
-                What::Needed { .. } => self.needed = Some(event.at),
-                What::NotNeeded { .. } => self.needed = None,
-                _ => {}
+            if is_needed(&event.what) {
+                self.needed = Some(event.at);
+            } else if is_let_go(&event.what) {
+                self.needed = None;
             }
         }
         self.told = self.rig.events.len();
@@ -179,7 +179,10 @@ fn a_take_wakes_it_first_and_nothing_is_taken_that_does_not_come() {
     assert_eq!((channel.active, channel.taken), (Some(InputId(MAIN)), Some(InputId(BACKUP))));
     stage.run(ms(9_000), true, true, Some(CONNECTS));
     let [_, taken] = stage.switches()[..] else { panic!("{:?}", stage.switches()) };
-    assert_eq!((taken.to, taken.reason, taken.planned, taken.kind), (InputId(BACKUP), Reason::Take, true, Kind::Identical));
+    assert_eq!(
+        (taken.to, taken.reason, taken.planned, taken.kind),
+        (InputId(BACKUP), Reason::Take, true, Kind::Identical)
+    );
     let packets = stage.rig.packets();
     let strange = source(packets.len()).iter().zip(&packets).position(|(source, packet)| source != packet);
     assert_eq!(strange, None, "the source, byte for byte");

@@ -80,7 +80,13 @@ impl Warm {
     }
 
     /// Finds out what is needed at `now`. When to look again though nothing else happened.
-    pub(super) fn look(&mut self, now: Instant, settings: &Settings, candidates: &[Candidate], needs: Needs) -> Instant {
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        candidates: &[Candidate],
+        needs: Needs,
+    ) -> Instant {
         if !candidates.iter().any(|candidate| candidate.standby.is_warm()) {
             return Instant::NEVER;
         }
@@ -90,9 +96,8 @@ impl Warm {
             (Failback::Auto { after }, Order::Priority) => (true, after.max(settings.dwell)),
             (Failback::Auto { .. }, Order::Random) | (Failback::Manual, _) => (false, settings.dwell),
         };
-        let is_there = |c: &Candidate| {
-            c.is_healthy() || is_early && c.enabled && !c.standby.is_warm() && c.raised.is_empty()
-        };
+        let is_there =
+            |c: &Candidate| c.is_healthy() || is_early && c.enabled && !c.standby.is_warm() && c.raised.is_empty();
         // one that ranks higher may still come
         let mut is_waking = false;
         for place in ranked(candidates) {

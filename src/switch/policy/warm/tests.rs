@@ -103,7 +103,11 @@ impl Bench {
 }
 
 fn fast() -> Settings {
-    Settings { failback: Failback::Auto { after: Span::from_secs(3) }, dwell: Span::from_secs(2), ..Settings::default() }
+    Settings {
+        failback: Failback::Auto { after: Span::from_secs(3) },
+        dwell: Span::from_secs(2),
+        ..Settings::default()
+    }
 }
 
 #[test]
@@ -141,10 +145,7 @@ fn a_healthy_hot_input_is_taken_at_once_and_the_better_one_is_woken_for_later() 
     let lost = Why::Unhealthy(Criterion::InputLoss);
     assert_eq!(bench.pass(9_000), [(1_001, OTHER, lost), (4_301, WARM, Why::Failback)]);
     // where nothing is left for a better one, it is not woken for that
-    for settings in [
-        Settings { failback: Failback::Manual, ..fast() },
-        Settings { order: Order::Random, ..fast() },
-    ] {
+    for settings in [Settings { failback: Failback::Manual, ..fast() }, Settings { order: Order::Random, ..fast() }] {
         let mut bench = Bench::new(settings, &[100, -50, 10]);
         bench.pass(1_000);
         let active = bench.chooser.active().unwrap();
