@@ -288,7 +288,8 @@ channels:
     let channel = switcher.wait("the backup is on air", |channel| {
         is_on("backup")(channel) && input(channel, "backup")["state"] == "active"
     });
-    assert_eq!(count(&input(&channel, "backup")["srt"]["connected"]), connected + 2, "{channel:#}");
+    // At least: a main that this machine keeps waiting is missed, and the backup called, once more.
+    assert!(count(&input(&channel, "backup")["srt"]["connected"]) >= connected + 2, "{channel:#}");
     switcher.wait_for_output(5_000);
     main.kill();
     switcher.end();
