@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{self, Duration};
 
 use changeover::config::{InputPlan, OutputPlan};
-use changeover::engine::{ChannelSetup, Command, Engine, Frames, HeapFrames, InputSetup, Setup, Snapshot};
+use changeover::engine::{ChannelSetup, Command, Engine, Frames, HeapFrames, InputSetup, Setup, Snapshot, Standby};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};
 use changeover::measure::{Accuracy, Arrivals, Clock, Rates};
 use changeover::plane::{self, Shard, ShardSetup};
@@ -22,8 +22,8 @@ use changeover::units::{InputId, Instant, Pid, Span, Ticks27M};
 use common::Source;
 use counting::ALLOCATIONS;
 
-/// One channel of two inputs that is quick to leave the first and quick to return.
-fn setup() -> Setup {
+/// One channel of two inputs that is quick to leave the first and quick to return; `standby` is the second's.
+fn setup(standby: Standby) -> Setup {
     let failback = Failback::Auto { after: Span::ZERO };
     let policy = Policy { failback, dwell: Span::ZERO, max_per_minute: 0, ..Policy::default() };
     let mut limits = Limits::default();
@@ -31,7 +31,7 @@ fn setup() -> Setup {
     limits.set(Criterion::InputLoss, Some(Limit { raise: Raise::Lasting(soon), clear: soon, scope: Scope::ALL }));
     let input = |priority| InputSetup { priority, limits, ..InputSetup::default() };
     let channel = ChannelSetup {
-        inputs: vec![input(2), input(1)],
+        inputs: vec![input(2), InputSetup { standby, ..input(1) }],
         policy,
         delay: Span::from_millis(100),
         ..ChannelSetup::default()
@@ -81,7 +81,7 @@ fn a_live_shard_allocates_nothing_after_start() {
     let output = OutputPlan { url, rtp: true, address, interface: None, ttl: 1, dscp: 0, srt: None };
     let (shard, mut handle) = Shard::open(&ShardSetup {
         name: "shard".to_owned(),
-        engine: setup(),
+        engine: setup(Standby::Hot),
         inputs: inputs.to_vec(),
         outputs: vec![vec![output]],
         cpu: None,
@@ -112,7 +112,14 @@ fn a_live_shard_allocates_nothing_after_start() {
 
 #[test]
 fn the_engine_allocates_nothing_after_start() {
-    let mut engine = Engine::new(&setup(), Instant::ZERO);
+    // the second comes and goes with the need for it
+    for standby in [Standby::Hot, Standby::Warm { connect: Span::ZERO }] {
+        runs_without_allocating(standby);
+    }
+}
+
+fn runs_without_allocating(standby: Standby) {
+    let mut engine = Engine::new(&setup(standby), Instant::ZERO);
     let mut frames = HeapFrames::new(engine.frames_wanted());
     let mut snapshot = Snapshot::default();
     engine.snapshot(&mut snapshot);

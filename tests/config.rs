@@ -1,6 +1,7 @@
 //! What a configuration comes down to, and what this version does in place of what it cannot do.
 
-use changeover::config::{Interface, Plan, Severity, explain};
+use changeover::config::{Interface, Plan, explain};
+use changeover::engine::Standby;
 use changeover::health::{Criterion, Limit, Limits, Profile, Raise, Scope};
 use changeover::switch::policy::{Failback, LossAction, Mode, Order};
 use changeover::transport::Framing;
@@ -228,12 +229,9 @@ channels:
         ttl: 16
         dscp: 34
 ";
-    assert_eq!(
-        problems(text),
-        "13:18: warning: `standby: warm` is not in this version: the input is received and analysed all the time, as \
-         with `hot`"
-    );
-    assert!(Plan::parse(text).unwrap().1.iter().all(|p| p.severity == Severity::Warning));
+    assert_eq!(problems(text), "");
+    let standby = |text: &str| Plan::parse(text).unwrap().0.channels[0].setup.inputs[1].standby;
+    assert_eq!(standby(text), Standby::Warm { connect: Span::from_secs(1) });
     for mode in ["merge", "splice", "cut"] {
         assert_eq!(problems(&with("", &format!("switch: {{mode: {mode}}}"), "")), "");
     }
@@ -241,5 +239,7 @@ channels:
         .replace("udp://0.0.0.0:9000", "srt://0.0.0.0:9000?mode=listener&latency=200ms\n        passphrase_file: /k");
     let said = problems(&srt);
     assert!(said.starts_with("12:26: error: `passphrase_file`: /k: No such file"), "{said}");
-    assert!(said.contains("warning: `standby: warm`"), "{said}");
+    let open = srt.replace("        passphrase_file: /k\n", "");
+    assert_eq!(problems(&open), "");
+    assert_eq!(standby(&open), Standby::Warm { connect: Span::from_millis(1_200) }, "its latency besides");
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod common;
+#[path = "engine/warm.rs"]
+mod warm;
 
 use changeover::engine::{ChannelSetup, Command, GatherSetup, Hole, InputSetup, Kind, Reason, Setup, Switch, What};
 use changeover::health::{Criterion, Limit, Limits, Raise, Scope};

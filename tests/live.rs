@@ -271,3 +271,75 @@ channels:
     backup.end();
     switcher.end();
 }
+
+/// Whether this network namespace is a member of the group.
+fn is_member(group: &str) -> bool {
+    let group: std::net::Ipv4Addr = group.parse().unwrap();
+    // The kernel writes the address as it lies in memory.
+    let written = format!("{:08X}", u32::from_ne_bytes(group.octets()));
+    std::fs::read_to_string("/proc/net/igmp").unwrap().contains(&written)
+}
+
+#[test]
+fn a_warm_input_is_joined_when_it_is_needed_and_left_when_it_is_not() {
+    if !in_netns("a_warm_input_is_joined_when_it_is_needed_and_left_when_it_is_not", NETWORK) {
+        return;
+    }
+    const CONFIGURATION: &str = "
+node: {name: test}
+api: {listen: 127.0.0.1:8080}
+channels:
+  - name: news
+    inputs:
+      - {name: main, url: udp://239.1.1.1:5000, interface: lo, priority: 100}
+      - {name: backup, url: rtp://239.1.1.2:5000, interface: lo, priority: 50, standby: warm}
+    switch: {failback: {mode: auto, after: 1s}, dwell: 1s, max_per_minute: 0}
+    health: {profile: lenient, input_loss: {raise: {for: 300ms}, clear: {for: 1s}}}
+    outputs:
+      - {url: rtp://239.1.1.3:6000, interface: lo, ttl: 1}
+";
+    let folder = tempfile::tempdir().unwrap();
+    let main = Sender::start("127.0.0.1", "239.1.1.1:5000", false);
+    let backup = Sender::start("127.0.0.1", "239.1.1.2:5000", true);
+    let switcher = Switcher::start(folder.path(), CONFIGURATION);
+    let on_main = |channel: &Value| channel["active"] == "main" && input(channel, "main")["state"] == "active";
+    let channel = switcher.wait("the main is on air", on_main);
+    let rests = input(&channel, "backup");
+    assert_eq!((&rests["state"], &rests["standby"], &rests["wanted"]), (&"warm".into(), &"warm".into(), &false.into()));
+    assert_eq!((&rests["forecast"]["kind"], &rests["forecast"]["wait_ms"]), (&"unknown".into(), &Value::Null));
+    switcher.wait_for_output(2_000);
+    assert!(is_member("239.1.1.1") && !is_member("239.1.1.2"));
+    let state = |state: &str| {
+        switcher.metric(&format!("changeover_input_state{{channel=\"news\",input=\"backup\",state=\"{state}\"}}"))
+    };
+    assert_eq!((state("warm"), state("hot")), (1.0, 0.0));
+
+    main.end();
+    let channel = switcher.wait("the backup is on air", play::is_on("backup"));
+    assert!(is_member("239.1.1.2") && count(&input(&channel, "backup")["packets"]) > 0, "{channel:#}");
+    assert_eq!(switcher.told("news/backup: needed"), 1, "{}", switcher.log());
+    switcher.wait_for_output(2_000);
+
+    let main = Sender::start("127.0.0.1", "239.1.1.1:5000", false);
+    switcher.wait("the main is on air again, and the backup was let go", |channel| {
+        on_main(channel) && input(channel, "backup")["state"] == "warm"
+    });
+    scene::until("the group is left", || (!is_member("239.1.1.2")).then_some(()));
+    let packets = input(&switcher.channel(), "backup")["packets"].clone();
+    switcher.wait_for_output(2_000);
+    let channel = switcher.channel();
+    assert_eq!(input(&channel, "backup")["packets"], packets, "{channel:#}");
+    assert_eq!(input(&channel, "backup")["indicators"]["continuity_count_error"]["count"], 0, "{channel:#}");
+
+    // A take wakes it first.
+    switcher.take("backup");
+    switcher.wait("the backup is on air", |channel| {
+        play::is_on("backup")(channel) && input(channel, "backup")["state"] == "active"
+    });
+    assert!(is_member("239.1.1.2"));
+    switcher.wait_for_output(2_000);
+    main.end();
+    backup.end();
+    assert_eq!(switcher.told("nothing has come"), 0, "{}", switcher.log());
+    switcher.end();
+}

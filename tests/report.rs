@@ -7,7 +7,7 @@ mod schema;
 use std::path::{Path, PathBuf};
 
 use changeover::replay::analyse::{AnalyseError, Monitor, capture, file};
-use changeover::replay::report::{ContentsReport, Report, SCHEMA, WIDTH, coloured, table};
+use changeover::replay::report::{ContentsReport, Report, SCHEMA, SrtReport, WIDTH, coloured, table};
 use changeover::synth;
 use changeover::tr101290::Indicator;
 use changeover::transport::Framing;
@@ -112,12 +112,51 @@ fn spliced() -> Vec<u8> {
     .concat()
 }
 
+/// A connection of which everything is known.
+fn connected() -> SrtReport {
+    SrtReport {
+        backend: "libsrt",
+        up: true,
+        connected: 1,
+        peer: Some("10.0.0.5:9000".into()),
+        encryption: Some("AES-128"),
+        latency_ms: Some(120.0),
+        rtt_ms: Some(40.25),
+        packets: Some(9_990),
+        lost: Some(250),
+        retransmitted: Some(240),
+        unrecovered: Some(10),
+        undecrypted: Some(0),
+        ..SrtReport::default()
+    }
+}
+
+#[test]
+fn a_connection_by_srt_is_told_in_the_table() {
+    let of = |srt| table(&Report { srt: Some(srt), ..Report::default() });
+    let text = of(connected());
+    for part in [
+        "SRT by libsrt with 10.0.0.5:9000, AES-128, latency 120 ms, round trip 40.2 ms\n",
+        "9,990 packets by SRT: 250 (2.5 %) lost, 240 (2.4 %) sent again, 10 (0.1 %) not recovered\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    assert!(!text.contains("turned away") && !text.contains("no more"), "{text}");
+    let text = of(SrtReport { up: false, refused: 2, unrecovered: Some(0), ..connected() });
+    assert!(text.contains(" none not recovered\n2 callers turned away\nthe connection is no more\n"), "{text}");
+    let text = of(SrtReport { backend: "rsrt", ..SrtReport::default() });
+    assert!(text.contains("SRT by rsrt: nobody is connected\n"), "{text}");
+}
+
 #[test]
 fn every_name_of_the_json_is_described_and_every_name_described_is_there() {
     let mut schema = Schema::new(SCHEMA);
     let nulls = [&[0x47, 0x1F, 0xFF, 0x10][..], &[0; 184]].concat().repeat(20);
+    let by_srt = |srt| Report { srt: Some(srt), ..Report::default() };
     let mut reports = vec![
         ("nothing", Report::default()),
+        ("nobody", by_srt(SrtReport { backend: "rsrt", ..SrtReport::default() })),
+        ("by SRT", by_srt(connected())),
         ("nothing yet", Monitor::new(Framing::Auto).report()),
         ("a clean file", of_packets(&seconds_of_synth(2))),
         ("null packets", of_packets(&nulls)),
@@ -133,7 +172,7 @@ fn every_name_of_the_json_is_described_and_every_name_described_is_there() {
     assert_eq!(schema.not_met(), [""; 0]);
     assert_eq!(
         schema.left_open(),
-        ["#/arrival", "#/file", "#/transport", "#/$defs/indicator/measurable"]
+        ["#/arrival", "#/file", "#/srt", "#/transport", "#/$defs/indicator/measurable"]
             .map(|it| it.to_owned() + ": may be left out")
     );
     assert_eq!(json(&reports[0].1).as_object().unwrap().len(), 11);

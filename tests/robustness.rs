@@ -421,6 +421,9 @@ impl Scene {
                 What::ClockStep { .. } => steps += 1,
                 What::Arrived { .. }
                 | What::Set { .. }
+                | What::Needed { .. }
+                | What::NotNeeded { .. }
+                | What::NotTaken { .. }
                 | What::Kinship { .. }
                 | What::Replaced { .. }
                 | What::Restored => {}

@@ -17,6 +17,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
+use super::by_srt::{self, Connection};
 use super::output::{complain, print};
 
 /// The receive buffer of a network source in bytes, where its URL names none.
@@ -28,7 +29,7 @@ const WAIT: Span = Span::from_millis(5);
 
 /// Analyse a stream: TR 101 290, programs, clocks, contents, PIDs and rates.
 ///
-/// The source is a URL (udp:// or rtp://, multicast is joined), a file of TS packets (188, 192 or 204 bytes, which it
+/// The source is a URL (udp:// or rtp://, multicast is joined; srt:// calls or listens), a file of TS packets (188, 192 or 204 bytes, which it
 /// finds out by itself), or a capture (pcap or pcapng). A file is read in its own PCR time, a capture in that of its
 /// time stamps. A network source is analysed until Ctrl-C, or for --seconds; what it shows on the terminal is as much as
 /// fits, and the whole at the end. Arrival, jitter and drift are told of a network source or a capture alone: a file has no
@@ -44,6 +45,8 @@ Examples:
   changeover analyse recording.ts
   changeover analyse 'udp://239.1.1.1:5000?iface=eth1'
   changeover analyse 'rtp://239.1.1.1:5000?iface=eth1&source=10.0.0.5' --seconds 60 --json
+  changeover analyse 'srt://10.0.0.5:9000?latency=200ms&streamid=news' --passphrase-file news.key
+  changeover analyse 'srt://0.0.0.0:9000?mode=listener'    whoever calls first
   changeover analyse incident.pcapng --flow 239.1.1.1:5000
   changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'
   changeover analyse main.pcapng backup.pcapng         how the second stands to the first
@@ -66,6 +69,12 @@ pub(super) struct Arguments {
     /// The rate of a file that has no PCR to tell its time by, in bits a second
     #[arg(long, value_name = "RATE", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     bit_rate: u64,
+    /// The file that has the passphrase of a source by SRT, in one line
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_env")]
+    passphrase_file: Option<PathBuf>,
+    /// The environment variable that has it
+    #[arg(long, value_name = "NAME")]
+    passphrase_env: Option<String>,
     /// Which flow of a capture, by its destination; of two sources once for both, or once for each in their order
     #[arg(long, value_name = "ADDRESS:PORT")]
     flow: Vec<SocketAddr>,
@@ -214,7 +223,8 @@ fn fitting(report: &Report, (height, width): (u16, u16)) -> (String, usize) {
     (drawn(report).split_inclusive('\n').take(lines).collect(), rows)
 }
 
-fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
+/// How a URL of UDP or RTP is received.
+fn datagrams(source: &str) -> Result<(InputPlan, Framing), Status> {
     let endpoint = Endpoint::parse(source).map_err(|error| {
         complain(format_args!("changeover: {error}"));
         Status::Usage
@@ -233,6 +243,21 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
         domain: None,
         srt: None,
     };
+    Ok((plan, framing))
+}
+
+fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
+    let (plan, framing) = if by_srt::is_srt(source) {
+        let (file, variable) = (arguments.passphrase_file.as_deref(), arguments.passphrase_env.as_deref());
+        (by_srt::plan(source, file, variable)?, Framing::Auto)
+    } else if arguments.passphrase_file.is_some() || arguments.passphrase_env.is_some() {
+        complain(format_args!("changeover: {source}: a passphrase is for SRT, and this URL is not one of srt://"));
+        return Err(Status::Usage);
+    } else {
+        datagrams(source)?
+    };
+    // as it may be shown
+    let source = plan.url.as_str();
     let mut receiver = Receiver::open(&plan).map_err(|error| {
         complain(format_args!("changeover: {error}"));
         Status::Unavailable
@@ -244,6 +269,7 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
     let term = Term::stdout();
     let live = !arguments.json && io::stdout().is_terminal();
     let mut monitor = Monitor::new(framing);
+    let mut connection = plan.srt.as_ref().map(|_| Connection::default());
     let started = receiver.now();
     let until = arguments.seconds.map_or(Instant::NEVER, |seconds| started + Span::from_secs(seconds));
     let (mut draw_at, mut rows) = (started + REFRESH, 0);
@@ -252,6 +278,14 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
         let now = receiver.now();
         if !monitor.is_empty() {
             monitor.advance(now);
+        }
+        for line in by_srt::told(&receiver, source) {
+            let _ = term.clear_last_lines(rows);
+            rows = 0;
+            complain(format_args!("changeover: {line}"));
+        }
+        if let (Some(connection), Some(status)) = (&mut connection, receiver.srt()) {
+            connection.look(status);
         }
         if now >= until || stop.is_set() {
             break;
@@ -264,7 +298,7 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
             receiver.refresh(&interfaces);
         }
         if live {
-            let (text, taken) = fitting(&monitor.report(), term.size());
+            let (text, taken) = fitting(&report(&mut monitor, connection.as_ref()), term.size());
             let _ = term.clear_last_lines(rows);
             rows = taken;
             print(&text)?;
@@ -275,11 +309,19 @@ fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
     }
     if monitor.is_empty() {
         let seconds = Duration::from_nanos(receiver.now().since(started).nanos().unsigned_abs()).as_secs();
-        complain(format_args!(
-            "changeover: nothing came from {source} in {seconds} s: is the group right, and the interface?",
-        ));
+        let hint = match connection.as_ref().map(|connection| connection.report().connected) {
+            None => "is the group right, and the interface?",
+            Some(0) => "nobody was connected",
+            Some(_) => "the other side was connected and sent nothing",
+        };
+        complain(format_args!("changeover: nothing came from {source} in {seconds} s: {hint}"));
     }
-    Ok(monitor.report())
+    Ok(report(&mut monitor, connection.as_ref()))
+}
+
+/// What was found, with the connection that it came by.
+fn report(monitor: &mut Monitor, connection: Option<&Connection>) -> Report {
+    Report { srt: connection.map(Connection::report), ..monitor.report() }
 }
 
 #[cfg(test)]

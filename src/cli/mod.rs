@@ -1,6 +1,7 @@
 //! The commands, each in a file of its own, and what they have in common: exit status and output.
 
 mod analyse;
+mod by_srt;
 mod check;
 mod demo;
 mod output;

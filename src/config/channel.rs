@@ -9,7 +9,7 @@ use super::plan::{ChannelPlan, InputPlan, OutputPlan};
 use super::problem::{Place, Report};
 use super::table::{Table, choice, plain_name};
 use super::yaml::{Data, Node};
-use crate::engine::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace};
+use crate::engine::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace, Standby};
 use crate::health::Limits;
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::switch::slate::{self, Clip};
@@ -90,7 +90,20 @@ pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
     let gather = datagram(&table.table("datagram", &["packets", "hold"], report), report);
     let outputs: Vec<Output> = outputs.iter().filter_map(|node| ends::output(node, rate, report)).collect();
     check_srt(&inputs, &outputs, &rules, &gather, report);
+    check_standby(&inputs, report);
     Some(Channel { name, place: table.at("name"), inputs, input_names, outputs, rules, gather })
+}
+
+/// What is needed before all others is needed all the time.
+fn check_standby(inputs: &[Input], report: &mut Report) {
+    let first = inputs.iter().rev().max_by_key(|input| input.setup.priority);
+    if let Some(input) = first.filter(|input| input.setup.standby != Standby::Hot) {
+        report.warning(
+            input.standby,
+            "`standby: warm` on the input of the highest priority: it is always needed, so it never rests; give an input that \
+             is `hot` a higher `priority`",
+        );
+    }
 }
 
 /// What SRT makes of the rules of the channel.

@@ -12,7 +12,7 @@ use super::srt_url::{self, End, SrtUrl};
 use super::table::{Table, free_text, plain_name, scalar};
 use super::url::{self, Endpoint, Scheme};
 use super::yaml::{Data, Node};
-use crate::engine::InputSetup;
+use crate::engine::{InputSetup, Standby};
 use crate::health::Limits;
 use crate::tr101290;
 use crate::transport::Framing;
@@ -43,6 +43,8 @@ const REFUSED: [&str; 1] = [passphrase::REFUSED];
 const REORDER: (Span, Span) = (Span::ZERO, Span::from_secs(2));
 /// The bit rates that room can be made for.
 const RATES: (BitRate, BitRate) = (BitRate(10_000), BitRate(10_000_000_000));
+/// How long an input that rests may take from when it is needed until it is there.
+const CONNECT: Span = Span::from_secs(1);
 /// Priorities, far more than anybody needs and safe to add to.
 const PRIORITIES: (i32, i32) = (-1_000_000, 1_000_000);
 
@@ -68,6 +70,7 @@ pub(super) struct Input {
     pub(super) plan: InputPlan,
     pub(super) setup: InputSetup,
     pub(super) url: Place,
+    pub(super) standby: Place,
     /// The fastest stream that room is made for.
     pub(super) rate: BitRate,
 }
@@ -93,12 +96,7 @@ pub(super) fn input(
     names.extend(name.clone().map(|name| (name, table.at("name"))));
     let priority = table.whole("priority", PRIORITIES, report).unwrap_or(0);
     let domain = table.value("domain", free_text, report);
-    if let Some(("warm", place)) = table.choice("standby", &[("hot", "hot"), ("warm", "warm")], report) {
-        report.warning(
-            place,
-            "`standby: warm` is not in this version: the input is received and analysed all the time, as with `hot`",
-        );
-    }
+    let is_warm = table.choice("standby", &[("hot", false), ("warm", true)], report).is_some_and(|(warm, _)| warm);
     let reorder = table.span("reorder", REORDER, report).unwrap_or(Span::from_millis(20));
     let rate = table.value("max_bit_rate", bit_rate, report);
     let capacity =
@@ -150,10 +148,17 @@ pub(super) fn input(
         }
     };
     plan.name = name?;
+    // by SRT the first message is delivered one latency after it came
+    let latency = plan.srt.as_ref().map_or(Span::ZERO, |srt| srt.latency);
+    let standby = match is_warm {
+        true => Standby::Warm { connect: Span::from_nanos(CONNECT.nanos() + latency.nanos()) },
+        false => Standby::Hot,
+    };
     Some(Input {
         plan,
-        setup: InputSetup { priority, framing, reorder, capacity, analyser, limits },
+        setup: InputSetup { priority, standby, framing, reorder, capacity, analyser, limits },
         url: url_place,
+        standby: table.at("standby"),
         rate: rate.unwrap_or(DEFAULT_RATE),
     })
 }

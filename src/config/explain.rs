@@ -8,7 +8,7 @@ use super::plan::{ChannelPlan, InputPlan, Interface, OutputPlan, Plan};
 use super::problem::quoted;
 use super::quantity::{share_text, size_text};
 use super::srt::{Backend, Bond, BondMode, Network, Role, Second, SrtPlan, Way};
-use crate::engine::InputSetup;
+use crate::engine::{InputSetup, Standby};
 use crate::health::{Criterion, Limit, Limits, Raise};
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::transport::Framing;
@@ -130,6 +130,15 @@ fn write_input(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::
 
 /// What there is to say of any input.
 fn write_input_rest(out: &mut String, input: &InputPlan, setup: &InputSetup) -> fmt::Result {
+    if let Standby::Warm { connect } = setup.standby {
+        let rests = match input.srt.as_ref().map(|srt| srt.role) {
+            Some(Role::Listener) => "callers are let in all the time, and what they send is let go until it is needed",
+            Some(Role::Caller | Role::Rendezvous) => "no call is made until it is needed",
+            None if input.address.ip().is_multicast() => "joined when it is needed",
+            None => "what comes is let go until it is needed",
+        };
+        writeln!(out, "    warm: {rests}; judged once something comes, or after {connect}")?;
+    }
     let buffer = size_text(wide(input.receive_buffer));
     writeln!(out, "    receive buffer {buffer}, room for {} datagrams in the delay line", setup.capacity)?;
     let a = &setup.analyser;

@@ -19,6 +19,7 @@ mod passphrase;
 mod plan;
 mod problem;
 mod quantity;
+mod source;
 mod srt;
 mod srt_bond;
 mod srt_keys;
@@ -30,6 +31,7 @@ mod yaml;
 pub use explain::explain;
 pub use plan::{ChannelPlan, InputPlan, Interface, NodePlan, OutputPlan, Plan};
 pub use problem::{Problem, Problems, Severity};
+pub use source::SrtSource;
 pub use srt::{Access, Backend, Bond, BondMode, Network, Role, Second, Secret, SrtPlan, Way};
 pub use url::{Endpoint, Scheme, UrlError};
 

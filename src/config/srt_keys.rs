@@ -55,6 +55,10 @@ const ROUND_TRIP: Span = Span::from_secs(1);
 /// The default buffer is a multiple of this.
 const PAGE: u64 = 64 << 10;
 
+/// What is said of a passphrase in a URL.
+pub(super) const IN_URL: &str = "the passphrase stands in the URL, where whoever can read this file reads it: write it \
+     into a file of its own, and name that with `passphrase_file`";
+
 /// What the keys of one end say.
 pub(super) struct Keys {
     passphrase: Option<(Secret, Place)>,
@@ -127,11 +131,7 @@ impl Keys {
         report: &mut Report,
     ) -> Reached {
         if url.passphrase.is_some() {
-            report.warning(
-                at,
-                "the passphrase stands in the URL, where whoever can read this file reads it: write it into a file of \
-                 its own, and name that with `passphrase_file`",
-            );
+            report.warning(at, IN_URL);
         }
         let role = settle("mode", self.role, url.role, |role| role_name(*role).to_owned(), report);
         if role.is_none() && url.adapter.is_some() && url.usual_role() == Role::Caller {

@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Role;
+use crate::engine::Standby;
 use crate::plane::{OutputFigures, PlaneSnapshot};
 
 use super::rack::{Channel, Input, Rack};
@@ -277,7 +278,11 @@ impl Complaints {
                 }
             }
             let received = snapshot.inputs.get(input.id.index()).map(|socket| socket.datagrams);
+            // one that rests has nothing to receive, and when it is needed its criteria tell
+            let state = snapshot.engine.inputs.get(input.id.index());
+            let rests = state.is_some_and(|state| state.standby != Standby::Hot);
             if received == Some(0)
+                && !rests
                 && now >= PATIENCE
                 && self.throttles.entry(Key::Silent(place, number)).or_default().first(now)
             {

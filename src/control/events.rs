@@ -43,7 +43,7 @@ fn json(names: &Names, base: TimeBase, event: &Event) -> String {
 pub fn weight(event: &Event) -> Weight {
     match event.what {
         What::Muted | What::Replaced { .. } => Weight::Worst,
-        What::Raised { .. } => Weight::Bad,
+        What::Raised { .. } | What::NotTaken { .. } => Weight::Bad,
         What::Switch(Switch { reason, .. }) => match reason {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
             Reason::Start | Reason::Failback | Reason::Recovery | Reason::Take | Reason::Disabled => Weight::Good,
@@ -51,6 +51,8 @@ pub fn weight(event: &Event) -> Weight {
         What::Kinship { .. }
         | What::Arrived { .. }
         | What::Cleared { .. }
+        | What::Needed { .. }
+        | What::NotNeeded { .. }
         | What::ClockStep { .. }
         | What::Unmuted
         | What::Restored
@@ -68,6 +70,11 @@ pub fn words(names: &Names, event: &Event) -> String {
             format!("{}: unhealthy, {} {}", of(input), criterion.name(), amount(criterion, value))
         }
         What::Cleared { input, criterion } => format!("{}: {} is over", of(input), criterion.name()),
+        What::Needed { input } => format!("{}: needed, it is joined or connected", of(input)),
+        What::NotNeeded { input } => format!("{}: no longer needed, it is let go", of(input)),
+        What::NotTaken { input } => {
+            format!("{}: nothing came from it after it was taken, so it is not put on air", of(input))
+        }
         What::Kinship { input, kinship, forecast } => {
             let cost = forecast.map_or_else(String::new, |forecast| format!("; {}", foreseen(&forecast)));
             format!("{}: {}{cost}", of(input), stands(kinship.relation))

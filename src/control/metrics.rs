@@ -374,7 +374,9 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
         "1 for the state that the input is in, 0 for the others",
         None,
         rows.iter().flat_map(|row| {
-            STATES.into_iter().map(|state| (and(&row.labels, "state", state.name()), flag(row.state.state == state)))
+            InputState::ALL
+                .into_iter()
+                .map(|state| (and(&row.labels, "state", state.name()), flag(row.state.state == state)))
         }),
     )?;
     families.gauge(
@@ -409,9 +411,6 @@ fn input_families(families: &mut Families<'_>, rows: &[InputRow<'_>]) -> fmt::Re
         rows.iter().map(|row| (row.labels.clone(), float(row.socket.receive_buffer as u64))),
     )
 }
-
-/// Every state of an input.
-const STATES: [InputState; 4] = [InputState::Active, InputState::Hot, InputState::Unhealthy, InputState::Disabled];
 
 fn channel_families(families: &mut Families<'_>, rows: &[ChannelRow<'_>]) -> fmt::Result {
     families.gauge(

@@ -253,7 +253,12 @@ impl Supervisor {
                     tracing::info!("{name}: ending");
                     return Ok(());
                 }
-                _ = drain.tick() => self.drain(DRAIN_MOST),
+                _ = drain.tick() => {
+                    self.drain(DRAIN_MOST);
+                    if self.follow() {
+                        self.refresh();
+                    }
+                }
                 _ = look.tick() => {
                     self.look(watchdog.is_some());
                     self.still_there()?;
@@ -280,6 +285,22 @@ impl Supervisor {
                 self.told.log(&self.rack, shard, origin, self.start.elapsed(), &event);
             }
         }
+    }
+
+    /// Lets inputs that may rest know whether they are needed. True where groups are to be joined or left.
+    fn follow(&mut self) -> bool {
+        let mut changed = false;
+        for (shard, feed) in self.feeds.iter_mut().enumerate() {
+            if feed.watches.iter().any(Watch::may_rest) {
+                let watches = &mut feed.watches;
+                // All of them, not only the first that changed.
+                let follow = |snapshot: &PlaneSnapshot| {
+                    watches.iter_mut().filter_map(|watch| watch.follow(&snapshot.engine).then_some(())).count() > 0
+                };
+                changed |= self.rack.look(shard, follow).unwrap_or(false);
+            }
+        }
+        changed
     }
 
     /// Everything that no event tells.

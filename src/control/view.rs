@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::engine::{ChannelSnapshot, InputSnapshot};
+use crate::engine::{ChannelSnapshot, InputSnapshot, InputState};
 use crate::health::Criterion;
 use crate::plane::{End, OutputFigures, PlaneSnapshot, SocketFigures};
 use crate::replay::journal::rfc3339;
@@ -76,8 +76,12 @@ pub struct InputView {
     pub interface: Option<String>,
     /// Its failure domain.
     pub domain: Option<String>,
-    /// `active`, `hot`, `unhealthy` or `disabled`.
+    /// `active`, `hot`, `warm`, `unhealthy` or `disabled`.
     pub state: &'static str,
+    /// `hot`, or `warm`: it rests until it is needed.
+    pub standby: &'static str,
+    /// Whether it is joined or connected now, or to be.
+    pub wanted: bool,
     /// Its priority now.
     pub priority: i32,
     /// Whether it may be chosen.
@@ -265,6 +269,8 @@ impl InputView {
             interface: input.interface.clone(),
             domain: input.domain.clone(),
             state: name.name(),
+            standby: state.standby.name(),
+            wanted: state.wanted,
             priority,
             enabled,
             raised: raised.map(Criterion::name).collect(),
@@ -280,7 +286,12 @@ impl InputView {
             hurried: state.hurried,
             overrun: state.overrun,
             kinship: state.kinship.map(KinshipView::of),
-            forecast: state.forecast.map(ForecastView::of),
+            forecast: match name {
+                InputState::Warm => Some(ForecastView::UNKNOWN),
+                InputState::Active | InputState::Hot | InputState::Unhealthy | InputState::Disabled => {
+                    state.forecast.map(ForecastView::of)
+                }
+            },
             merge: state.merged,
             rtp: RtpView {
                 received: transport.rtp,

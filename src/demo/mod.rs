@@ -326,6 +326,9 @@ impl Play {
                 Some(screen::happening(at, &text))
             }
             What::Arrived { .. }
+            | What::Needed { .. }
+            | What::NotNeeded { .. }
+            | What::NotTaken { .. }
             | What::ClockStep { .. }
             | What::Muted
             | What::Unmuted

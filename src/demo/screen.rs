@@ -113,7 +113,7 @@ pub(super) fn screen(view: &View<'_>, palette: Palette) -> String {
         let colour = match input.state {
             InputState::Active => good,
             InputState::Unhealthy => bad,
-            InputState::Hot | InputState::Disabled => "",
+            InputState::Hot | InputState::Warm | InputState::Disabled => "",
         };
         let state = if input.state == InputState::Active { "ON AIR" } else { input.state.name() };
         let rate = input.bit_rate.to_string();

@@ -13,7 +13,7 @@ use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::ChannelSnapshot;
 use super::transition::{SAID, Stage};
 use crate::health::{Change, Criterion, CriterionSet};
-use crate::switch::policy::{Candidate, Chooser, LossAction, Why};
+use crate::switch::policy::{Candidate, Chooser, LossAction, Standby, Why};
 use crate::switch::splice::{self, Out};
 use crate::tr101290::Analyser;
 use crate::ts::Packet;
@@ -152,8 +152,23 @@ impl Channel {
         self.output.deadline(self.flow.next_leaves(active)).min(self.flow.deadline(active)).min(self.stage.deadline())
     }
 
-    /// Tells what changed in the inputs' health and decides what follows from it.
-    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) {
+    /// Tells what changed in an input's health.
+    fn tell_changes(&self, place: usize, path: &mut Path, at: Instant, events: &mut Events) {
+        let input = self.input(place);
+        for change in path.take_changes() {
+            let what = match change {
+                Change::Raised(criterion, value) => {
+                    path.silent |= criterion == Criterion::InputLoss;
+                    What::Raised { input, criterion, value }
+                }
+                Change::Cleared(criterion) => What::Cleared { input, criterion },
+            };
+            self.event(at, what, events);
+        }
+    }
+
+    /// Tells what changed in the inputs' health and decides what follows from it. True where that woke an input or let one go.
+    pub(super) fn settle(&mut self, at: Instant, paths: &mut [Path], slots: &mut Slots, events: &mut Events) -> bool {
         let mut candidates = [Candidate {
             priority: 0,
             enabled: false,
@@ -161,23 +176,16 @@ impl Channel {
             flowing: false,
             raised: CriterionSet::EMPTY,
             since: at,
+            standby: Standby::Hot,
+            in_use: false,
         }; MAX_INPUTS];
         for (place, (path, candidate)) in paths[self.inputs.clone()].iter_mut().zip(&mut candidates).enumerate() {
             let input = self.input(place);
             if core::mem::take(&mut path.arrived) {
                 self.event(at, What::Arrived { input }, events);
             }
-            for change in path.take_changes() {
-                let what = match change {
-                    Change::Raised(criterion, value) => {
-                        path.silent |= criterion == Criterion::InputLoss;
-                        What::Raised { input, criterion, value }
-                    }
-                    Change::Cleared(criterion) => What::Cleared { input, criterion },
-                };
-                self.event(at, what, events);
-            }
-            *candidate = path.candidate();
+            self.tell_changes(place, path, at, events);
+            *candidate = Candidate { in_use: self.uses(place), ..path.candidate() };
         }
         if let Some(decision) = self.chooser.decide(at, &candidates[..self.inputs.len()]) {
             self.begin(decision, at, paths, slots, events);
@@ -186,6 +194,37 @@ impl Channel {
         if loss != self.loss {
             self.change_loss(loss, at, paths, slots, events);
         }
+        if let Some(input) = self.chooser.missed().map(|place| self.input(place)) {
+            self.event(at, What::NotTaken { input }, events);
+        }
+        let mut woken = false;
+        for (place, path) in paths[self.inputs.clone()].iter_mut().enumerate() {
+            if path.standby == Standby::Hot || path.is_awake() == self.chooser.is_awake(place) {
+                continue;
+            }
+            woken = true;
+            let input = self.input(place);
+            let what = if path.is_awake() {
+                path.rest(at, slots);
+                self.tell_changes(place, path, at, events);
+                What::NotNeeded { input }
+            } else {
+                path.wake(at);
+                What::Needed { input }
+            };
+            self.event(at, what, events);
+        }
+        woken
+    }
+
+    /// Whether packets of an input go out, or are about to.
+    fn uses(&self, place: usize) -> bool {
+        let goes_to = match self.stage {
+            Stage::Steady => None,
+            Stage::Seeking { to, .. } => Some(to),
+            Stage::Running { plan, .. } => Some(plan.to),
+        };
+        self.on_air.is_some() && self.side == place || goes_to == Some(place)
     }
 
     /// The switch is made to the input at `place`, and it is known what it cost.
@@ -237,6 +276,8 @@ impl Channel {
             InputState::Disabled
         } else if candidate.raised.is_empty() && candidate.started {
             InputState::Hot
+        } else if candidate.raised.is_empty() && candidate.standby != Standby::Hot {
+            InputState::Warm
         } else {
             InputState::Unhealthy
         }

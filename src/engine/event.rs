@@ -44,6 +44,21 @@ pub enum What {
         /// Which one.
         criterion: Criterion,
     },
+    /// An input that rests until it is needed is needed: it is to be joined or connected.
+    Needed {
+        /// Which input.
+        input: InputId,
+    },
+    /// It is not needed any more, and rests.
+    NotNeeded {
+        /// Which input.
+        input: InputId,
+    },
+    /// An input that was taken had to be woken, and nothing came from it: the take is given up.
+    NotTaken {
+        /// Which input.
+        input: InputId,
+    },
     /// It is known, or known better, how an input stands to the one on air.
     Kinship {
         /// Which input.
@@ -184,6 +199,8 @@ pub enum InputState {
     /// Received, analysed and ready.
     #[default]
     Hot,
+    /// Not received, or not there yet: joined or connected when it is needed.
+    Warm,
     /// At least one of its criteria is raised.
     Unhealthy,
     /// A person made it unavailable.
@@ -191,11 +208,15 @@ pub enum InputState {
 }
 
 impl InputState {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Hot, Self::Warm, Self::Unhealthy, Self::Disabled];
+
     /// The name in the journal, in JSON and in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Hot => "hot",
+            Self::Warm => "warm",
             Self::Unhealthy => "unhealthy",
             Self::Disabled => "disabled",
         }

@@ -2,7 +2,7 @@
 
 use super::Events;
 use super::channel::Channel;
-use super::event::{Kind, What};
+use super::event::{InputState, Kind, What};
 use super::flow::Flow;
 use super::path::Path;
 use super::setup::MAX_INPUTS;
@@ -138,6 +138,10 @@ impl Channel {
 
     fn foresee(&mut self, to: usize, now: Instant, paths: &[Path]) -> Option<Forecast> {
         if self.loss.is_some() || self.chooser.active().is_none_or(|active| active == to) {
+            return None;
+        }
+        // one that rests brings nothing that could be looked at
+        if self.state(to, paths) == InputState::Warm {
             return None;
         }
         let Wanted { request, fallback, is_known, recoded, missing } = self.wanted(to, true, now, paths);

@@ -38,6 +38,13 @@ impl Meter {
         }
     }
 
+    /// Measures anew.
+    pub(super) fn restart(&mut self) {
+        self.past.fill((0, 0));
+        (self.packets, self.nulls) = (0, 0);
+        (self.ends, self.last_fast, self.measured_from) = (Instant::LONG_AGO, None, None);
+    }
+
     /// When the rate was last as high as is wanted, found out ten times a second; until a second has been measured it is
     /// taken to be. None before the first packet.
     pub(super) const fn last_fast(&self) -> Option<Instant> {

@@ -28,7 +28,7 @@ mod transition;
 pub use event::{Command, Cost, Event, InputState, Kind, Reason, Setting, Switch, What};
 pub use forecast::Forecast;
 pub use outbox::{MAX_PACKETS, OutDatagram, Outbox, Piece, RTP_HEADER};
-pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace, Setup};
+pub use setup::{ChannelSetup, ClockPolicy, Entry, GatherSetup, Hole, InputSetup, MAX_INPUTS, Pace, Setup, Standby};
 pub use slots::{FRAME_SIZE, Frames, HeapFrames, Slot, Slots};
 pub use snapshot::{ChannelSnapshot, InputFigures, InputSnapshot, SHOWN, Snapshot};
 
@@ -71,6 +71,8 @@ pub struct Engine {
     /// When each input has something to do, and each channel.
     input_due: Agenda,
     channel_due: Agenda,
+    /// An input was woken, or let go.
+    woken: bool,
     now: Instant,
 }
 
@@ -117,6 +119,7 @@ impl Engine {
             paths,
             channels,
             channel_of,
+            woken: false,
             now,
         }
     }
@@ -162,6 +165,17 @@ impl Engine {
         self.refresh_input(i);
     }
 
+    /// Whether an input is to be received: one that rests until it is needed is not, and what comes of it all the same is let go.
+    pub fn wants(&self, input: InputId) -> bool {
+        self.paths.get(input.index()).is_some_and(Path::is_awake)
+    }
+
+    /// Whether another answer of [`Engine::wants`] was decided since it was last asked.
+    #[inline]
+    pub const fn has_woken(&mut self) -> bool {
+        core::mem::replace(&mut self.woken, false)
+    }
+
     /// What follows once the input at `i` did something.
     #[inline]
     fn after<F: Frames>(&mut self, i: usize, frames: &mut F, at: Instant) {
@@ -180,7 +194,12 @@ impl Engine {
     }
 
     fn settle(&mut self, c: usize, at: Instant) {
-        self.channels[c].settle(at, &mut self.paths, &mut self.slots, &mut self.events);
+        if self.channels[c].settle(at, &mut self.paths, &mut self.slots, &mut self.events) {
+            self.woken = true;
+            for i in self.channels[c].inputs.clone() {
+                self.refresh_input(i);
+            }
+        }
         self.refresh_channel(c);
     }
 
@@ -348,6 +367,9 @@ impl Engine {
                 let input = &mut snapshot.inputs[channel.inputs.start + place];
                 input.state = channel.state(place, &self.paths);
                 channel.flow.fill(place, input, self.now);
+                if input.state == InputState::Warm {
+                    input.kinship = None;
+                }
                 input.forecast = channel.forecast(place);
             }
         }

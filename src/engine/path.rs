@@ -3,13 +3,13 @@
 use super::channel::Channel;
 use super::meter::Meter;
 use super::packets::{Packets, packet_at};
-use super::setup::InputSetup;
+use super::setup::{InputSetup, Standby};
 use super::slots::{Frames, Slot, Slots};
 use super::snapshot::{InputFigures, InputSnapshot};
 use crate::health::{Change, Criterion, Evidence, Judge, Limits, LinkFigures, LinkWatch, Raise};
 use crate::measure::{Arrivals, Rates, arrivals};
 use crate::switch::policy::Candidate;
-use crate::tr101290::{Analyser, Indicator, Place};
+use crate::tr101290::{self, Analyser, Indicator, Place};
 use crate::transport::{self, Figures, Framing, Held, Reorder, Verdict};
 use crate::ts::PACKET_SIZE;
 use crate::units::{BitRate, Instant, Span};
@@ -25,6 +25,17 @@ fn wanted_rate(limits: &Limits) -> BitRate {
             BitRate(0)
         }
     }
+}
+
+/// Whether an input is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wake {
+    /// It rests: what comes all the same is let go.
+    Asleep,
+    /// It is waited for, and not judged before then or its first packet.
+    Waking(Instant),
+    /// It is received and judged.
+    Awake,
 }
 
 /// One input.
@@ -64,6 +75,10 @@ pub(super) struct Path {
     strayed: bool,
     pub(super) enabled: bool,
     pub(super) priority: i32,
+    pub(super) standby: Standby,
+    wake: Wake,
+    /// What the analyser was made with.
+    settings: Box<tr101290::Settings>,
 }
 
 impl Path {
@@ -93,7 +108,47 @@ impl Path {
             strayed: false,
             enabled: true,
             priority: setup.priority,
+            standby: setup.standby,
+            wake: match setup.standby {
+                Standby::Hot => Wake::Awake,
+                Standby::Warm { .. } => Wake::Asleep,
+            },
+            settings: Box::new(setup.analyser),
         }
+    }
+
+    /// Whether it is to be received.
+    pub(super) fn is_awake(&self) -> bool {
+        self.wake != Wake::Asleep
+    }
+
+    /// From now on it is received, where it may rest.
+    #[cold]
+    pub(super) fn wake(&mut self, at: Instant) {
+        if let Standby::Warm { connect } = self.standby {
+            self.wake = Wake::Waking(at + connect);
+        }
+    }
+
+    /// From now on it is not: what was known of it is forgotten, so that what comes next begins anew.
+    #[cold]
+    pub(super) fn rest(&mut self, at: Instant, slots: &mut Slots) {
+        self.wake = Wake::Asleep;
+        self.reorder.pause(|packets| slots.release(packets.slot));
+        self.analyser.restart(&self.settings);
+        self.judge.restart(at);
+        self.meter.restart();
+        self.arrivals.pause();
+        (self.started, self.silent, self.arrived, self.strayed) = (false, true, false, false);
+    }
+
+    /// From now on it is judged.
+    #[cold]
+    fn begin(&mut self, at: Instant) {
+        self.wake = Wake::Awake;
+        self.judge.restart(at);
+        *self.link = LinkWatch::new(self.judge.limits());
+        self.last_arrival = at;
     }
 
     /// A datagram in `slot`, which goes on to its channel or is let go.
@@ -107,6 +162,10 @@ impl Path {
         slots: &mut Slots,
         channel: &mut Channel,
     ) {
+        if self.wake == Wake::Asleep {
+            slots.release(slot);
+            return;
+        }
         self.figures.datagrams += 1;
         self.figures.bytes += len as u64;
         let layout = frames.frame(slot).get(..len).and_then(|bytes| transport::read(bytes, self.framing));
@@ -201,6 +260,9 @@ impl Path {
         slots: &mut Slots,
         channel: &mut Channel,
     ) {
+        if self.wake != Wake::Awake {
+            self.begin(at);
+        }
         let frame = frames.frame(packets.slot);
         let nulls = self.analyser.nulls();
         let first_bytes = packets.offsets().filter_map(|offset| packet_at(frame, offset));
@@ -237,11 +299,22 @@ impl Path {
     /// Before this time nothing happens by time passing, the delay line left aside.
     #[inline]
     pub(super) fn deadline(&self) -> Instant {
+        match self.wake {
+            Wake::Asleep => return Instant::NEVER,
+            Wake::Waking(until) => return until,
+            Wake::Awake => {}
+        }
         self.analyser.deadline().min(self.judge.deadline()).min(self.reorder.deadline())
     }
 
     /// Does what is due at `now`.
     pub(super) fn advance<F: Frames>(&mut self, frames: &F, now: Instant, slots: &mut Slots, channel: &mut Channel) {
+        match self.wake {
+            Wake::Asleep => return,
+            Wake::Waking(until) if until > now => return,
+            Wake::Waking(_) => self.begin(now),
+            Wake::Awake => {}
+        }
         if self.reorder.deadline() <= now {
             self.reorder.advance(now);
             self.drain_reorder(frames, now, slots, channel);
@@ -262,7 +335,7 @@ impl Path {
 
     /// How the connection stands that it comes by.
     pub(super) fn link(&mut self, at: Instant, figures: &LinkFigures) {
-        if self.link.update(at, figures) {
+        if self.wake == Wake::Awake && self.link.update(at, figures) {
             self.judge.look_at_link(at);
         }
     }
@@ -309,6 +382,8 @@ impl Path {
             flowing: !self.silent,
             raised: self.judge.raised(),
             since: self.judge.since(),
+            standby: self.standby,
+            in_use: false,
         }
     }
 
@@ -317,6 +392,8 @@ impl Path {
         let absent = Indicator::ALL.into_iter().filter(|&i| self.analyser.is_absent(i));
         *snapshot = InputSnapshot {
             priority: self.priority,
+            standby: self.standby,
+            wanted: self.is_awake(),
             enabled: self.enabled,
             raised: self.judge.raised(),
             since: self.judge.since(),

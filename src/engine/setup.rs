@@ -2,6 +2,7 @@
 
 use crate::health::Limits;
 use crate::switch::policy;
+pub use crate::switch::policy::Standby;
 pub use crate::switch::remux::ClockPolicy;
 use crate::switch::slate::Clip;
 pub use crate::switch::splice::Entry;
@@ -10,7 +11,7 @@ use crate::transport::Framing;
 use crate::units::Span;
 
 /// The most inputs that one channel can have.
-pub const MAX_INPUTS: usize = 16;
+pub const MAX_INPUTS: usize = policy::MOST;
 
 /// All that one engine runs.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,8 @@ pub enum Hole {
 pub struct InputSetup {
     /// The higher, the more wanted.
     pub priority: i32,
+    /// Whether it is received when it is not needed.
+    pub standby: Standby,
     /// How its datagrams are read.
     pub framing: Framing,
     /// How long an RTP datagram may wait for one that should have come before it; zero: not at all.
@@ -86,6 +89,7 @@ impl Default for InputSetup {
     fn default() -> Self {
         Self {
             priority: 0,
+            standby: Standby::Hot,
             framing: Framing::Auto,
             reorder: Span::from_millis(20),
             capacity: 1024,

@@ -6,7 +6,7 @@ use crate::health::CriterionSet;
 use crate::measure::rates::PidRate;
 use crate::measure::{accuracy, arrivals, clock};
 use crate::switch::align::{self, Kinship};
-use crate::switch::policy::LossAction;
+use crate::switch::policy::{LossAction, Standby};
 use crate::switch::remux;
 use crate::tr101290::{Indicator, SpliceFigures};
 use crate::transport;
@@ -81,6 +81,10 @@ pub struct InputSnapshot {
     pub state: InputState,
     /// Its priority now.
     pub priority: i32,
+    /// Whether it is received when it is not needed.
+    pub standby: Standby,
+    /// Whether it is to be received now: [`Engine::wants`](super::Engine::wants).
+    pub wanted: bool,
     /// Whether it may be chosen.
     pub enabled: bool,
     /// The criteria that are raised.

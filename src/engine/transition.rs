@@ -109,13 +109,18 @@ impl Channel {
             Flow::Joint(joint) => joint.deck().is_merged(to),
         };
         if merged {
-            self.flow.follow(to, at, slots);
-            if self.side != to {
-                self.side = to;
-                self.output.go_on(to, self.offset);
-            }
+            self.go_on_with(to, at, slots);
         } else if self.output.last_packet.is_none() || !self.seek(to, at, paths) {
             self.cut(to, None, at, slots);
+        }
+    }
+
+    /// Goes to an input that has the same packets.
+    fn go_on_with(&mut self, to: usize, at: Instant, slots: &mut Slots) {
+        self.flow.follow(to, at, slots);
+        if self.side != to {
+            self.side = to;
+            self.output.go_on(to, self.offset);
         }
     }
 
@@ -216,6 +221,15 @@ impl Channel {
 
     /// Looks whether a place that is sought is there.
     fn look_for_place<F: Frames>(&mut self, to: &mut Sending<'_, F>, paths: &[Path]) {
+        if let (Stage::Seeking { to: wanted, .. }, Flow::Joint(joint)) = (self.stage, &self.flow)
+            && joint.deck().is_merged(wanted)
+        {
+            // it was found meanwhile that it has the same packets, as of an input that has just been woken
+            self.forget_seeking(to.slots);
+            self.go_on_with(wanted, to.now, to.slots);
+            self.pending = self.pending.map(|pending| Pending::new(pending.why, pending.decided));
+            return;
+        }
         if let Stage::Seeking { to: wanted, from: Some(from) } = self.stage
             && from <= to.now
             && !self.seek(wanted, to.now, paths)

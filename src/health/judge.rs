@@ -134,6 +134,25 @@ impl Judge {
         }
     }
 
+    /// The limits that it is held to.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Judges anew an input that begins to be waited for at `now`: what is raised is cleared, and told to be.
+    #[cold]
+    pub fn restart(&mut self, now: Instant) {
+        for criterion in self.raised.iter() {
+            self.clear(criterion, now);
+        }
+        for state in &mut *self.states {
+            (state.raised, state.well_since, state.due, state.next) = (false, None, now, 0);
+            state.events.fill(Instant::LONG_AGO);
+        }
+        self.since = now;
+        self.due = now;
+    }
+
     /// The criteria that are raised.
     pub const fn raised(&self) -> CriterionSet {
         self.raised

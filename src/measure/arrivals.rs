@@ -214,6 +214,12 @@ impl Arrivals {
         Self { mdi: Mdi::NEW, last: None, shortest: Span::FOREVER, longest: Span::ZERO, between }
     }
 
+    /// The time before the next datagram is no pause of the stream: it was not received.
+    pub const fn pause(&mut self) {
+        self.last = None;
+        (self.mdi.ends, self.mdi.begin) = (Instant::LONG_AGO, None);
+    }
+
     /// A datagram with `bytes` of TS packets came at `at`, in the order of arrival and whatever becomes of it.
     #[inline]
     pub fn datagram(&mut self, at: Instant, bytes: u32) {

@@ -2,25 +2,31 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+
+use crossbeam_channel::{Receiver as Events, bounded};
 
 use super::arena::Arena;
 use super::clock::Now;
 use super::error::OpenError;
-use super::input::{BATCH, Batch, Input, Intake, SocketFigures};
+use super::input::{BATCH, Batch, Entry, Input, Intake, RingInput, SocketFigures};
 use super::interface::Interfaces;
 use super::output::OutputSocket;
+use super::srt::{End, Place, Source, SrtEvent, SrtStatus};
 use super::sys::Epoll;
 use super::watch::{Change, InputWatch};
 use crate::config::{InputPlan, OutputPlan};
 use crate::engine::{Frames, Slot};
-use crate::units::{Instant, Span};
+use crate::units::{InputId, Instant, Span};
+
+/// Events of SRT that can wait to be asked for.
+const EVENTS: usize = 256;
 
 /// Receives what one input plan asks for.
 #[derive(Debug)]
 pub struct Receiver {
-    input: Input,
+    entry: Entry,
     watch: Option<InputWatch>,
+    srt_events: Events<SrtEvent>,
     epoll: Epoll,
     arena: Arena,
     batch: Batch,
@@ -29,22 +35,34 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Opens and binds it, and joins what can be joined by now.
+    /// Opens and binds it, and joins what can be joined by now; by SRT it begins to call or to listen.
     ///
     /// # Errors
-    /// When the kernel refuses. An interface or address that is not there is no error.
+    /// When the kernel refuses, or what carries SRT is not there. An interface or address that is not there is no error, nor is a
+    /// peer that does not answer.
     pub fn open(plan: &InputPlan) -> Result<Self, OpenError> {
         let system = |doing| move |source| OpenError::System { doing, source };
-        refuse_srt(&plan.url, plan.srt.is_some())?;
         let interfaces = Interfaces::read().map_err(system("read the network interfaces"))?;
-        let (input, watch) = Input::open(plan, &interfaces)?;
+        let (told, srt_events) = bounded(EVENTS);
+        let (entry, watch) = match &plan.srt {
+            Some(srt) => {
+                let (interface, end) = (plan.interface.as_ref(), End::Input(InputId(0)));
+                let place = Place { url: &plan.url, plan: srt, address: plan.address, interface, end, events: &told };
+                (Entry::Ring(Box::new(RingInput::new(Source::open(&place, true)?, srt.buffer))), None)
+            }
+            None => {
+                let (input, watch) = Input::open(plan, &interfaces, None)?;
+                (Entry::Socket(input), watch)
+            }
+        };
         let epoll = Epoll::new(1).map_err(system("make an epoll"))?;
-        epoll.add(input.socket.as_fd(), 0).map_err(system("wait for the socket"))?;
+        epoll.add(entry.descriptor(), 0).map_err(system("wait for the socket"))?;
         let frames = u32::try_from(BATCH).unwrap_or(u32::MAX);
         let arena = Arena::new(2 * BATCH).map_err(system("map the arena"))?;
         let batch = Batch::new(&arena, frames);
         let free = (0..frames).rev().map(Slot).collect();
-        Ok(Self { input, watch, epoll, arena, batch, free, realtime_offset_ns: Now::read().realtime_offset_ns })
+        let realtime_offset_ns = Now::read().realtime_offset_ns;
+        Ok(Self { entry, watch, srt_events, epoll, arena, batch, free, realtime_offset_ns })
     }
 
     /// Waits at most `timeout` for datagrams, hands each with the time it came at to `each`, in order, and returns how
@@ -56,7 +74,27 @@ impl Receiver {
         let now = Now::read();
         self.realtime_offset_ns = now.realtime_offset_ns;
         let mut hand = Hand { free: &mut self.free, each };
-        self.input.receive(&mut self.batch, &mut self.arena, &now, &mut hand)
+        match &mut self.entry {
+            Entry::Socket(input) => input.receive(&mut self.batch, &mut self.arena, &now, &mut hand),
+            Entry::Ring(input) => {
+                input.source.hear();
+                let count = input.receive(&mut self.arena, &now, &mut hand);
+                if count == BATCH {
+                    input.source.ring();
+                }
+                count
+            }
+        }
+    }
+
+    /// How its connection stands, if it comes by SRT.
+    pub fn srt(&mut self) -> Option<&SrtStatus> {
+        self.entry.srt()
+    }
+
+    /// What happened to its connection since the last call.
+    pub fn srt_events(&self) -> impl Iterator<Item = SrtEvent> {
+        self.srt_events.try_iter()
     }
 
     /// Joins what could not be joined before, as a [`Watch`](super::Watch) does; to be called about once a second.
@@ -66,12 +104,15 @@ impl Receiver {
 
     /// What was received, and what was not.
     pub fn figures(&self) -> SocketFigures {
-        self.input.figures
+        self.entry.figures()
     }
 
-    /// The address that it is bound to; none while it waits for its interface.
+    /// The address that it is bound to; none while it waits for its interface, and by SRT.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.input.local_address()
+        match &self.entry {
+            Entry::Socket(input) => input.local_address(),
+            Entry::Ring(_) => None,
+        }
     }
 
     /// The time now, on the clock of the datagrams' times.
@@ -111,7 +152,10 @@ impl Sender {
     /// # Errors
     /// When the kernel refuses, or the interface, address or route is not there.
     pub fn open(plan: &OutputPlan) -> Result<Self, OpenError> {
-        refuse_srt(&plan.url, plan.srt.is_some())?;
+        if plan.srt.is_some() {
+            let why = "a single stream is sent by UDP and RTP alone: use udp:// or rtp:// here";
+            return Err(OpenError::Srt { url: plan.url.clone(), why: why.to_owned() });
+        }
         let interfaces =
             Interfaces::read().map_err(|source| OpenError::System { doing: "read the network interfaces", source })?;
         let socket = OutputSocket::connect(plan, &interfaces)
@@ -137,10 +181,4 @@ impl Sender {
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.0.socket.local_addr().ok()?.as_socket()
     }
-}
-
-/// What receives or sends a single stream does so by UDP and RTP alone.
-fn refuse_srt(url: &str, srt: bool) -> Result<(), OpenError> {
-    let why = "SRT is received and sent by channels alone: use udp:// or rtp:// here";
-    if srt { Err(OpenError::Srt { url: url.to_owned(), why: why.to_owned() }) } else { Ok(()) }
 }

@@ -14,7 +14,7 @@ use super::sys::{self, ReceiveVector};
 use super::watch::InputWatch;
 use crate::config::InputPlan;
 use crate::engine::{Frames, Slot};
-use crate::units::Instant;
+use crate::units::{InputId, Instant};
 
 /// The most datagrams that one system call receives.
 pub(super) const BATCH: usize = 64;
@@ -53,7 +53,12 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens and binds it, and joins what can be joined by now; the watch sees to the rest.
-    pub(super) fn open(plan: &InputPlan, interfaces: &Interfaces) -> Result<(Self, Option<InputWatch>), OpenError> {
+    /// `rests` is its number, if it may rest: then it is not joined before it is needed.
+    pub(super) fn open(
+        plan: &InputPlan,
+        interfaces: &Interfaces,
+        rests: Option<InputId>,
+    ) -> Result<(Self, Option<InputWatch>), OpenError> {
         let fail = |doing| move |source| OpenError::of(&plan.url, plan.address, doing, source);
         let domain = Domain::for_address(plan.address);
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(fail("open a socket"))?;
@@ -73,7 +78,7 @@ impl Input {
         let receive_buffer =
             size_receive_buffer(&socket, plan.receive_buffer).map_err(fail("size the receive buffer"))?;
         sys::stamp_and_count(socket.as_fd()).map_err(fail("have datagrams stamped"))?;
-        let watch = InputWatch::open(&socket, plan, interfaces)?;
+        let watch = InputWatch::open(&socket, plan, interfaces, rests)?;
         let figures = SocketFigures { receive_buffer, ..SocketFigures::default() };
         Ok((Self { socket, figures, last: Instant::from_nanos(i64::MIN), drops: 0 }, watch))
     }

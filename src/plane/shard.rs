@@ -27,7 +27,7 @@ use super::srt::{End, Place, Sink, Source, SrtState, SrtStatus};
 use super::sys::{self, Epoll};
 use super::watch::{OutputWatch, Watch};
 use crate::config::{InputPlan, OutputPlan};
-use crate::engine::{self, Engine, Event, Slot};
+use crate::engine::{self, Engine, Event, Slot, Standby};
 use crate::health::LinkFigures;
 use crate::units::{ChannelId, InputId, Instant, Span};
 
@@ -176,16 +176,18 @@ impl Shard {
         let mut watch = Vec::with_capacity(setup.inputs.len());
         let mut inputs = Vec::with_capacity(setup.inputs.len());
         let (srt_events_out, srt_events) = bounded(EVENTS);
-        for (id, plan) in (0_u16..).map(InputId).zip(&setup.inputs) {
+        let standbys = setup.engine.channels.iter().flat_map(|channel| &channel.inputs).map(|input| input.standby);
+        for ((id, plan), standby) in (0_u16..).map(InputId).zip(&setup.inputs).zip(standbys) {
             let input = match &plan.srt {
                 Some(srt) => {
                     let interface = plan.interface.as_ref();
                     let (end, events) = (End::Input(id), &srt_events_out);
                     let place = Place { url: &plan.url, plan: srt, address: plan.address, interface, end, events };
-                    Entry::Ring(Box::new(RingInput::new(Source::open(&place)?, srt.buffer)))
+                    Entry::Ring(Box::new(RingInput::new(Source::open(&place, engine.wants(id))?, srt.buffer)))
                 }
                 None => {
-                    let (input, input_watch) = Input::open(plan, &interfaces)?;
+                    let rests = (standby != Standby::Hot).then_some(id);
+                    let (input, input_watch) = Input::open(plan, &interfaces, rests)?;
                     watch.extend(input_watch.map(Watch::Input));
                     Entry::Socket(input)
                 }
@@ -329,7 +331,8 @@ impl Shard {
         let due = now.instant >= self.snapshot_due;
         // Control may have had to make room first, without ringing again.
         let commanded = (rung || due) && self.take_commands();
-        if commanded || due {
+        let woken = self.core.engine.has_woken() && self.wake();
+        if commanded || due || woken {
             self.tell(now);
         }
         received
@@ -384,6 +387,18 @@ impl Shard {
             let _ = self.retired.try_send(Retired::Output(old));
         }
         done
+    }
+
+    /// Has inputs called or let go that the engine wants otherwise than before. Groups are joined and left by control, which
+    /// reads of it in the snapshot. True, so that one is taken at once.
+    #[cold]
+    fn wake(&self) -> bool {
+        for (id, input) in (0_u16..).map(InputId).zip(&self.inputs) {
+            if let Entry::Ring(ring) = input {
+                ring.source.want(self.core.engine.wants(id));
+            }
+        }
+        true
     }
 
     /// Lets the engine know how the connections stand that inputs come by.

@@ -17,7 +17,8 @@ use super::interface::{Interfaces, Link};
 use super::output::OutputSocket;
 use super::sys::{self, Membership};
 use crate::config::{InputPlan, Interface, OutputPlan};
-use crate::units::ChannelId;
+use crate::engine::Snapshot;
+use crate::units::{ChannelId, InputId};
 
 pub(super) const JOIN: &str = "join the group";
 pub(super) const BIND: &str = "bind the address";
@@ -97,6 +98,22 @@ impl Watch {
         }
     }
 
+    /// Whether it is of an input that may rest, which is to be looked after more often than once a second: see [`Watch::follow`].
+    pub fn may_rest(&self) -> bool {
+        match self {
+            Self::Input(watch) => watch.rests.is_some(),
+            Self::Output(_) => false,
+        }
+    }
+
+    /// Lets the watch of an input know what its engine wants of it. True where that is another than before: it is to be refreshed.
+    pub fn follow(&mut self, snapshot: &Snapshot) -> bool {
+        match self {
+            Self::Input(watch) => watch.follow(snapshot),
+            Self::Output(_) => false,
+        }
+    }
+
     /// Does what can be done by now.
     pub fn refresh(&mut self, interfaces: &Interfaces) -> Change {
         match self {
@@ -124,6 +141,10 @@ pub struct InputWatch {
     interface: Option<Interface>,
     sources: Vec<IpAddr>,
     bound: bool,
+    /// Which input it is of the shard, if it may rest.
+    rests: Option<InputId>,
+    /// Whether it is to be received.
+    wanted: bool,
     /// The interface that the memberships are on.
     joined: Option<u32>,
     /// The interface that all but its own datagrams are kept out of.
@@ -137,8 +158,15 @@ pub struct InputWatch {
 
 impl InputWatch {
     /// Binds and joins what can be by now. None for an input that nothing can happen to.
-    pub(super) fn open(socket: &Socket, plan: &InputPlan, interfaces: &Interfaces) -> Result<Option<Self>, OpenError> {
+    pub(super) fn open(
+        socket: &Socket,
+        plan: &InputPlan,
+        interfaces: &Interfaces,
+        rests: Option<InputId>,
+    ) -> Result<Option<Self>, OpenError> {
         let fail = |doing| move |source| OpenError::of(&plan.url, plan.address, doing, source);
+        // Any other address is bound all the time: what is sent there comes whether it is wanted or not.
+        let rests = rests.filter(|_| plan.address.ip().is_multicast());
         let mut watch = Self {
             url: plan.url.clone(),
             socket: socket.try_clone().map_err(fail("open a socket"))?,
@@ -146,6 +174,8 @@ impl InputWatch {
             interface: plan.interface.clone(),
             sources: plan.sources.clone(),
             bound: false,
+            rests,
+            wanted: rests.is_none(),
             joined: None,
             device: None,
             gone: false,
@@ -157,7 +187,7 @@ impl InputWatch {
         if plan.address.ip().is_unspecified() {
             return Ok(None);
         }
-        if plan.address.ip().is_multicast() && (link.is_some() || plan.interface.is_none()) {
+        if plan.address.ip().is_multicast() && watch.wanted && (link.is_some() || plan.interface.is_none()) {
             watch
                 .join(link)
                 .map(drop)
@@ -169,6 +199,11 @@ impl InputWatch {
 
     /// Does what can be done by now.
     pub fn refresh(&mut self, interfaces: &Interfaces) -> Change {
+        if !self.wanted {
+            self.leave();
+            self.fault = None;
+            return Change::None;
+        }
         let (outcome, anew) = if self.address.ip().is_multicast() {
             self.refresh_group(interfaces)
         } else {
@@ -188,6 +223,22 @@ impl InputWatch {
                 Change::Lost { reason }
             }
         }
+    }
+
+    /// What the engine wants; true where that is another than before.
+    fn follow(&mut self, snapshot: &Snapshot) -> bool {
+        let wants = |id: InputId| snapshot.inputs.get(id.index()).is_some_and(|input| input.wanted);
+        let wanted = self.rests.is_none_or(wants);
+        std::mem::replace(&mut self.wanted, wanted) != wanted
+    }
+
+    /// Leaves what was joined.
+    fn leave(&mut self) {
+        if let Some(index) = self.joined.take() {
+            // All of it, whatever the sources; it may be gone with its interface.
+            let _ = sys::membership(self.socket.as_fd(), self.address.ip(), index, Membership::Leave);
+        }
+        self.addressed = false;
     }
 
     /// Where the group is received, and whether it was joined by this call.

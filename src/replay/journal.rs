@@ -205,6 +205,9 @@ impl<'a> Line<'a> {
             What::Cleared { input, criterion } => {
                 ("cleared", Some(input), Some(Detail::Cleared { criterion: criterion.name() }))
             }
+            What::Needed { input } => ("needed", Some(input), None),
+            What::NotNeeded { input } => ("not_needed", Some(input), None),
+            What::NotTaken { input } => ("not_taken", Some(input), None),
             What::Kinship { input, kinship, forecast } => {
                 let forecast = forecast.map(|forecast| Box::new(ForecastView::of(forecast)));
                 let detail = Detail::Kinship { kinship: Box::new(KinshipView::of(kinship)), forecast };
@@ -356,6 +359,9 @@ mod tests {
                 What::ClockStep { input, pid: Pid::new(0x100), ticks: -2_700_000 },
                 r#","input":"main","event":"clock_step","pid":256,"step_ms":-100.000}"#,
             ),
+            (What::Needed { input }, r#","input":"main","event":"needed"}"#),
+            (What::NotNeeded { input }, r#","input":"main","event":"not_needed"}"#),
+            (What::NotTaken { input }, r#","input":"main","event":"not_taken"}"#),
             (What::Muted, r#","event":"muted"}"#),
             (What::Unmuted, r#","event":"unmuted"}"#),
             (What::Set { input, setting: Setting::Held }, r#","input":"main","event":"set","setting":"held"}"#),

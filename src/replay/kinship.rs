@@ -63,7 +63,7 @@ impl KinshipView {
 /// What a planned switch to an input would cost now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ForecastView {
-    /// `identical`, `locked`, `independent` or `cut`.
+    /// `identical`, `locked`, `independent` or `cut`; `unknown` for an input that rests until it is needed.
     pub kind: &'static str,
     /// Packets of the programme that the output would lack; null where it cannot be told.
     pub lost: Option<u32>,
@@ -75,13 +75,25 @@ pub struct ForecastView {
     pub hole_ms: Option<f64>,
     /// Why it is no better; null where nothing stands against that.
     pub fallback: Option<&'static str>,
-    /// Streams on air that would be coded otherwise.
-    pub recoded: u16,
-    /// Streams on air that it has nothing for: they would fall silent.
-    pub missing: u16,
+    /// Streams on air that would be coded otherwise; null where nothing is known of its own.
+    pub recoded: Option<u16>,
+    /// Streams on air that it has nothing for: they would fall silent; null where nothing is known of its own.
+    pub missing: Option<u16>,
 }
 
 impl ForecastView {
+    /// Of an input that is not received: what it would bring shows once it is there.
+    pub const UNKNOWN: Self = Self {
+        kind: "unknown",
+        lost: None,
+        repeated: None,
+        wait_ms: None,
+        hole_ms: None,
+        fallback: Some("not_received"),
+        recoded: None,
+        missing: None,
+    };
+
     /// Of a forecast.
     pub fn of(forecast: Forecast) -> Self {
         let Forecast { kind, lost, repeated, wait, hole, fallback, recoded, missing } = forecast;
@@ -92,8 +104,8 @@ impl ForecastView {
             wait_ms: wait.map(Span::millis),
             hole_ms: hole.map(Span::millis),
             fallback: fallback.map(Why::name),
-            recoded,
-            missing,
+            recoded: Some(recoded),
+            missing: Some(missing),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an analysis found: one JSON object, or a table for people.
 //!
 //! Every name of the JSON stands in [`SCHEMA`] with what it means and its unit. What is not known is `null`; only `file`,
-//! `transport` and `arrival`, which belong to a kind of source, are left out where the source is another.
+//! `transport`, `arrival` and `srt`, which belong to a kind of source, are left out where the source is another.
 
 mod contents;
 mod gather;
@@ -10,6 +10,7 @@ mod listing;
 mod network;
 mod page;
 mod pair;
+mod srt;
 mod table;
 mod words;
 
@@ -31,6 +32,7 @@ pub use pair::{
     ChangeReport, EvidenceReport, FeedReport, FeedsReport, KinshipReport, PairReport, coloured_pair, pair_schema,
     pair_table,
 };
+pub use srt::SrtReport;
 pub use table::{coloured, table};
 
 pub(super) use gather::{TimeBase, gather};
@@ -72,6 +74,9 @@ pub struct Report {
     /// When the datagrams came, where the source is a network or a capture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrival: Option<ArrivalReport>,
+    /// How it came by SRT, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srt: Option<SrtReport>,
 }
 
 impl Report {

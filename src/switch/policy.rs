@@ -1,8 +1,10 @@
 //! Which input should feed the output: a pure decision over what is known of each.
 
 mod chooser;
+mod warm;
 
 pub use chooser::{Candidate, Chooser, Decision, Why};
+pub use warm::{MOST, Standby};
 
 use crate::units::Span;
 

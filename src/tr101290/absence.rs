@@ -106,6 +106,12 @@ impl WantedPids {
         Self { role, list: Vec::with_capacity(most), due: Instant::NEVER }
     }
 
+    /// Nothing is wanted.
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.due = Instant::NEVER;
+    }
+
     /// From now on these are wanted, each as (PID, program, limit), the first of a PID that is named twice; those that were
     /// wanted before keep their state.
     pub(super) fn follow(

@@ -88,6 +88,12 @@ impl Contents {
         Self { wanted: settings.contents, streams: Vec::with_capacity(MAX_CONTENTS), splice: SpliceFigures::default() }
     }
 
+    /// Looks at no stream. How much splice information there was is kept.
+    pub(super) fn clear(&mut self) {
+        self.streams.clear();
+        self.splice.last_any = None;
+    }
+
     /// Follows the structure after it changed; a stream that stays what it was keeps its state.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids) {
         self.streams.retain(|content| {

@@ -89,6 +89,18 @@ impl Analyser {
         }
     }
 
+    /// Forgets the stream, so that what comes next is its first packet; only what was counted stays. `settings` are those it was
+    /// made with. Allocates nothing.
+    #[cold]
+    pub fn restart(&mut self, settings: &Settings) {
+        self.pids.clear();
+        self.watchers.restart(settings, &mut self.pids);
+        self.sync_loss = SyncLoss::default();
+        self.started = None;
+        self.deadline = Instant::NEVER;
+        self.revision = self.revision.wrapping_add(1);
+    }
+
     /// Changes whenever something else is waited for than before: judgements of absences must be looked at again.
     pub const fn revision(&self) -> u32 {
         self.revision

@@ -28,6 +28,11 @@ impl PcrAccuracyError {
         Self { clocks: Vec::with_capacity(MAX_CLOCKS) }
     }
 
+    /// Measures nothing.
+    pub(super) fn clear(&mut self) {
+        self.clocks.clear();
+    }
+
     /// Follows the structure after it changed.
     pub(super) fn follow(&mut self, structure: &Structure) {
         let wanted = || structure.programs.iter().filter_map(|p| Some((p.pcr_pid?, p.number)));

@@ -28,6 +28,11 @@ impl PcrDiscontinuityIndicatorError {
         Self { last: Vec::with_capacity(MAX_PROGRAMS) }
     }
 
+    /// Knows of no PCR.
+    pub(super) fn clear(&mut self) {
+        self.last.clear();
+    }
+
     /// Follows the structure after it changed, and after those PIDs that have PCRs to be looked at got their role.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids) {
         self.last.retain(|last| pids.entry(last.pid).roles.has(Roles::PCR));

@@ -18,6 +18,11 @@ impl PcrRepetitionError {
         Self { limit: settings.pcr, wanted: WantedPids::new(Roles::PCR, MAX_PROGRAMS) }
     }
 
+    /// Waits for nothing.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+    }
+
     /// Follows the structure after it changed.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
         let clocks = structure.programs.iter().filter_map(|p| Some((p.pcr_pid?, p.number, self.limit)));

@@ -21,6 +21,11 @@ impl PidError {
         Self { media: settings.pid_media, data: settings.pid_data, wanted }
     }
 
+    /// Waits for nothing.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+    }
+
     /// Follows the structure after it changed.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
         // a PID for data that carries the PCR as well has the shorter limit, so the PCR PIDs are named first

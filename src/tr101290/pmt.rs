@@ -26,6 +26,12 @@ impl PmtError2 {
         Self { limit: settings.pmt, wanted: Vec::with_capacity(MAX_PROGRAMS), due: Instant::NEVER }
     }
 
+    /// No program is waited for.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+        self.due = Instant::NEVER;
+    }
+
     /// The PAT lists these now; programs that it listed before keep their state.
     pub(super) fn follow(&mut self, programs: &[Program], at: Instant) {
         let same = |wanted: &Wanted, p: &Program| p.number == wanted.number && p.pmt_pid == wanted.pid;

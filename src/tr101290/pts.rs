@@ -18,6 +18,11 @@ impl PtsError {
         Self { limit: settings.pts, wanted: WantedPids::new(Roles::PTS, MAX_STREAMS) }
     }
 
+    /// Waits for nothing.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+    }
+
     /// Follows the structure after it changed.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids, at: Instant) {
         let media = structure.streams.iter().filter(|s| s.description.kind.is_media());

@@ -36,6 +36,15 @@ impl Sections {
         sections
     }
 
+    /// As it was when it was made, for `pids` that know nothing any more.
+    pub(super) fn clear(&mut self, pids: &mut Pids) {
+        self.psi.iter_mut().for_each(Assembler::reset);
+        self.si.iter_mut().for_each(Assembler::reset);
+        self.pmt.clear();
+        self.splice.clear();
+        self.give_roles(pids);
+    }
+
     /// Gives each program_map_PID, and each PID with splice information, an assembler; those that go on being one keep
     /// theirs.
     pub(super) fn follow(&mut self, structure: &Structure, pids: &mut Pids) {

@@ -132,6 +132,16 @@ impl Structure {
         }
     }
 
+    /// Knows nothing any more, but for how much found no room.
+    pub(super) fn clear(&mut self) {
+        self.pat_crc.fill(None);
+        (self.cat_crc, self.network_pid) = (None, None);
+        self.programs.clear();
+        self.streams.clear();
+        self.conditional_access.clear();
+        self.services.clear();
+    }
+
     /// A PAT section; true where it changed the structure.
     pub(super) fn pat(&mut self, section: Section<'_>) -> bool {
         let number = section.section_number();

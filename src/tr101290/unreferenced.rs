@@ -39,6 +39,13 @@ impl UnreferencedPid {
         }
     }
 
+    /// Waits for nothing, and knows of no table.
+    pub(super) fn clear(&mut self) {
+        self.settled = false;
+        self.waiting.clear();
+        self.referenced.clear();
+    }
+
     /// The first packet of a PID, or a packet since it lost its reference.
     pub(super) fn first(&mut self, pid: Pid, roles: &mut Roles, at: Instant) {
         if roles.has(Roles::QUEUED) {

@@ -83,6 +83,29 @@ impl Watchers {
         }
     }
 
+    /// Forgets the stream, for `pids` that know nothing any more: as it was when it was made.
+    pub(super) fn restart(&mut self, settings: &Settings, pids: &mut Pids) {
+        self.structure.clear();
+        self.sections.clear(pids);
+        self.pat = PatError2::new(settings);
+        self.pmt.clear();
+        self.pid.clear();
+        self.pcr_repetition.clear();
+        self.pcr_discontinuity.clear();
+        self.pcr_accuracy.clear();
+        self.pts.clear();
+        self.cat = CatError::new(settings);
+        self.nit = NitActualError::new(settings);
+        self.si_repetition = SiRepetitionError::new(settings);
+        self.unreferenced.clear();
+        self.sdt = SdtActualError::new(settings);
+        self.eit = EitActualError::new(settings);
+        self.tdt = TdtError::new(settings);
+        self.spacing = Spacing::new(settings.si_gap);
+        self.contents.clear();
+        self.ceased = [(Kind::Video, Listed::Never), (Kind::Audio, Listed::Never)];
+    }
+
     /// When the tables ceased to list any stream of this kind.
     pub(super) fn ceased(&self, kind: Kind) -> Option<Instant> {
         self.ceased.iter().find_map(|(it, listed)| match listed {

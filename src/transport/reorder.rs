@@ -68,6 +68,13 @@ impl<T: Copy> Reorder<T> {
         }
     }
 
+    /// What comes next is not held against what came: it was not received meanwhile. What is held is given back.
+    #[cold]
+    pub fn pause(&mut self, mut give_back: impl FnMut(T)) {
+        self.held.iter_mut().filter_map(Option::take).for_each(|held| give_back(held.item));
+        (self.expected, self.release, self.count, self.oldest) = (None, None, 0, Instant::NEVER);
+    }
+
     /// A datagram came at `at`.
     #[inline]
     pub fn accept(&mut self, rtp: Rtp, item: T, at: Instant, figures: &mut Figures) -> Verdict {
@@ -86,7 +93,9 @@ impl<T: Copy> Reorder<T> {
     #[cold]
     fn out_of_order(&mut self, rtp: Rtp, item: T, at: Instant, figures: &mut Figures) -> Verdict {
         let Some(expected) = self.expected else {
-            self.latest = u32::from(rtp.sequence);
+            // after a pause nobody knows how many there were
+            let anew = self.latest == 0;
+            self.latest = if anew { u32::from(rtp.sequence) } else { leap(self.latest, rtp.sequence) };
             return self.begin(rtp);
         };
         let ahead = rtp.sequence.wrapping_sub(expected);
@@ -105,7 +114,7 @@ impl<T: Copy> Reorder<T> {
         }
         if restarts {
             figures.rtp_restarts += 1;
-            self.latest = (self.latest | 0xFFFF).wrapping_add(0x1_0001) | u32::from(rtp.sequence);
+            self.latest = leap(self.latest, rtp.sequence);
         } else {
             self.latest = self.latest.wrapping_add(u32::from(ahead) + 1);
             figures.rtp_lost += u64::from(ahead);
@@ -190,6 +199,11 @@ impl<T: Copy> Reorder<T> {
             self.release = Some(expected.wrapping_add(last));
         }
     }
+}
+
+/// The extended number of the first datagram of a sequence that has nothing to do with the one before: ahead by more than a round.
+const fn leap(latest: u32, sequence: u16) -> u32 {
+    (latest | 0xFFFF).wrapping_add(0x1_0001) | sequence as u32
 }
 
 #[cfg(test)]
@@ -301,6 +315,22 @@ mod tests {
         }
         assert_eq!(bench.out, [1, 3, 9, 10, 40_000, 40_001]);
         assert_eq!((bench.figures.rtp_restarts, bench.figures.rtp_lost), (2, 1));
+    }
+
+    #[test]
+    fn after_a_pause_nothing_is_missed() {
+        let mut bench = Bench::new();
+        for s in [1, 2, 5] {
+            bench.offer(1, s);
+        }
+        let mut given_back = Vec::new();
+        bench.reorder.pause(|item| given_back.push(item));
+        assert_eq!((given_back, bench.reorder.deadline()), (vec![5], Instant::NEVER));
+        for s in [500, 501] {
+            bench.offer(1, s);
+        }
+        assert_eq!((bench.out, bench.figures.rtp_lost, bench.figures.rtp_restarts), (vec![1, 2, 500, 501], 0, 0));
+        assert!(bench.numbers[2] - bench.numbers[1] > 0x1_0000 && bench.numbers[2] & 0xFFFF == 500);
     }
 
     #[test]

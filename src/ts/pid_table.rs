@@ -56,6 +56,14 @@ impl<T> PidTable<T> {
         self.pids.iter().copied().zip(&self.entries)
     }
 
+    /// As it was when it was made. Its memory is kept.
+    pub fn clear(&mut self) {
+        for pid in self.pids.drain(..) {
+            self.index[pid.index()] = 0;
+        }
+        self.entries.clear();
+    }
+
     /// All entries, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut()
@@ -78,6 +86,8 @@ mod tests {
         assert_eq!(table.iter().count(), Pid::COUNT);
         assert!(table.iter().all(|(pid, &entry)| entry == u32::from(pid.value()) + 3));
         assert_eq!(table.get(Pid::new(7)), Some(&10));
-        assert_eq!(PidTable::<u32>::default().get(Pid::new(7)), None);
+        table.clear();
+        assert_eq!((table.get(Pid::new(7)), table.iter().count()), (None, 0));
+        assert_eq!(*table.entry(Pid::new(7)), 0);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Passes datagrams both ways between whoever sends to it and one address.
+/// Passes datagrams both ways between whoever sent to it last and one address.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
     dark: Arc<AtomicBool>,

@@ -240,7 +240,7 @@ impl fmt::Display for Rejection {
 /// How an SRT input or output stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SrtState {
-    /// It is no SRT input or output, or not begun.
+    /// It is no SRT input or output, not begun, or a caller that rests until it is needed.
     #[default]
     Idle,
     /// A caller that no one has answered yet, or that waits before it calls again.

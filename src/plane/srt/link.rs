@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Receiver;
 
@@ -43,7 +43,12 @@ const HANDSHAKE: Span = Span::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Flow {
     /// To the shard.
-    In { frames: Producer, bell: Arc<Doorbell> },
+    In {
+        frames: Producer,
+        bell: Arc<Doorbell>,
+        /// Whether the peer is to be called: an input may rest until it is needed.
+        wanted: Arc<AtomicBool>,
+    },
     /// From the shard.
     Out { frames: Consumer },
 }
@@ -157,11 +162,19 @@ impl Link {
     /// # Errors
     /// What cannot be expected to mend itself. An address that is not there, and a peer that does not answer, can.
     pub(super) fn begin(&mut self, library: &mut dyn Library, now: Instant) -> Result<(), Fault> {
-        let opened = self.open(library, now);
+        let opened = if self.rests() { Ok(()) } else { self.open(library, now) };
         self.publish();
         match opened {
             Err(fault) if !mends_itself(fault) => Err(fault),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it is not to be connected for now.
+    fn rests(&self) -> bool {
+        match &self.flow {
+            Flow::In { wanted, .. } => self.hall.is_none() && !wanted.load(Ordering::Acquire),
+            Flow::Out { .. } => false,
         }
     }
 
@@ -362,7 +375,7 @@ impl Link {
     }
 
     fn receive(&mut self, library: &mut dyn Library, place: usize, now: Instant) {
-        let Flow::In { frames, bell } = &mut self.flow else { return };
+        let Flow::In { frames, bell, .. } = &mut self.flow else { return };
         let Some(peer) = self.peers.get_mut(place).and_then(Option::as_mut) else { return };
         let mut any = false;
         let mut lost = false;
@@ -437,6 +450,15 @@ impl Link {
             self.measure(library, now);
             self.look_at_members(library, now);
             self.publish();
+        }
+        if self.rests() {
+            if self.call.is_some() || self.peers.iter().any(Option::is_some) {
+                self.close(library, &Reason::Closed, now);
+            }
+            // Once it is needed it is called at once.
+            self.backoff.reset();
+            (self.retry_at, self.told) = (now, None);
+            return;
         }
         let (direction, patience) = (self.settings.direction, self.settings.plan.idle);
         for place in 0..self.peers.len() {
@@ -577,6 +599,8 @@ impl Link {
     fn publish(&mut self) {
         self.status.state = if self.peers.iter().any(Option::is_some) {
             SrtState::Up
+        } else if self.rests() {
+            SrtState::Idle
         } else if self.settings.plan.role != Role::Listener {
             SrtState::Calling
         } else if self.listener.is_some() {

@@ -17,7 +17,7 @@
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -61,6 +61,8 @@ pub(super) struct Place<'a> {
 pub(super) struct Source {
     pub(super) frames: Consumer,
     bell: Arc<Doorbell>,
+    /// Whether the peer is to be called.
+    wanted: Arc<AtomicBool>,
     status: triple_buffer::Output<SrtStatus>,
     _handle: Handle,
 }
@@ -87,18 +89,24 @@ pub(super) enum Offered {
 }
 
 impl Source {
-    /// Opens an input.
-    pub(super) fn open(place: &Place<'_>) -> Result<Self, OpenError> {
+    /// Opens an input; one that is not `wanted` yet does not call its peer.
+    pub(super) fn open(place: &Place<'_>, wanted: bool) -> Result<Self, OpenError> {
         let bell = Doorbell::new().map_err(|source| OpenError::System { doing: "make an eventfd", source })?;
         let (producer, frames) = ring::ring(place.plan.buffer);
-        let flow = Flow::In { frames: producer, bell: Arc::clone(&bell) };
+        let wanted = Arc::new(AtomicBool::new(wanted));
+        let flow = Flow::In { frames: producer, bell: Arc::clone(&bell), wanted: Arc::clone(&wanted) };
         let opened = open(place, Direction::In, flow)?;
-        Ok(Self { frames, bell, status: opened.status, _handle: opened.handle })
+        Ok(Self { frames, bell, wanted, status: opened.status, _handle: opened.handle })
     }
 
     /// Readable when something came.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.bell.descriptor()
+    }
+
+    /// Has the peer called, or let go. A listener lets callers in all the same: how soon they call again is theirs to say.
+    pub(super) fn want(&self, wanted: bool) {
+        self.wanted.store(wanted, Ordering::Release);
     }
 
     /// To be called before the ring is emptied.

@@ -224,7 +224,7 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::super::access::{Door, Teller};
     use super::super::event::{End, Rejection, SrtStatus, What};
@@ -315,7 +315,8 @@ mod tests {
                 local: None,
                 direction: Direction::In,
             };
-            let flow = Flow::In { frames, bell: Doorbell::new().unwrap() };
+            let wanted = Arc::new(AtomicBool::new(true));
+            let flow = Flow::In { frames, bell: Doorbell::new().unwrap(), wanted };
             let teller = Teller::new(End::Input(InputId(number.into())), events.clone());
             let (out, _status) = triple_buffer::triple_buffer(&SrtStatus::default());
             let mut link =

@@ -38,6 +38,9 @@ fn render(report: &Report, mut page: Page) -> String {
     if let Some(arrival) = &report.arrival {
         arrival_lines(&mut page, arrival);
     }
+    if let Some(srt) = &report.srt {
+        srt.lines(&mut page);
+    }
     for (priority, name) in [(1, "First priority"), (2, "Second priority"), (3, "Third priority")] {
         indicators(&mut page, report, priority, name);
     }

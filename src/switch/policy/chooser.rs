@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::warm::{Needs, Standby, Warm};
 use super::{Failback, LossAction, Order, Settings};
 use crate::health::{Criterion, CriterionSet};
 use crate::units::{Instant, Span};
@@ -14,6 +15,8 @@ const START: Span = Span::from_millis(500);
 /// When to ask again after a decision where there is no dwell time: what else waits is known only then.
 const SOON: Span = Span::from_millis(1);
 const MINUTE: Span = Span::from_secs(60);
+/// How long an input is awaited that a person takes or holds and that has to be woken first.
+const ASKED: Span = Span::from_secs(10);
 /// The gravity of an input that delivers nothing usable.
 const LOST: u8 = 3;
 
@@ -32,10 +35,19 @@ pub struct Candidate {
     pub raised: CriterionSet,
     /// When it last became healthy or unhealthy.
     pub since: Instant,
+    /// Whether it is received when it is not needed.
+    pub standby: Standby,
+    /// Packets of it still go out, though another may be chosen.
+    pub in_use: bool,
 }
 
 impl Candidate {
-    const fn is_healthy(&self) -> bool {
+    /// Whether it can be gone to at all: one that rests has to be woken first.
+    const fn is_there(&self) -> bool {
+        self.started || !self.standby.is_warm()
+    }
+
+    pub(super) const fn is_healthy(&self) -> bool {
         self.enabled && self.started && self.raised.is_empty()
     }
 
@@ -111,6 +123,11 @@ pub struct Chooser {
     /// It was unhealthy when it was taken.
     taken_bad: bool,
     held: Option<usize>,
+    /// When it was first looked whether the one that was taken or is held is there.
+    asked: Option<Instant>,
+    /// The one that was taken and did not come.
+    missed: Option<usize>,
+    warm: Warm,
     /// When the latest switches were made that happened by themselves.
     automatic: VecDeque<Instant>,
     none_healthy_since: Option<Instant>,
@@ -129,6 +146,9 @@ impl Chooser {
             taken: None,
             taken_bad: false,
             held: None,
+            asked: None,
+            missed: None,
+            warm: Warm::NEW,
             automatic: VecDeque::with_capacity(usize::from(settings.max_per_minute).max(1)),
             none_healthy_since: None,
             started: now,
@@ -154,20 +174,27 @@ impl Chooser {
 
     /// A person takes an input: it is on air until it becomes unhealthy, and for the dwell time where it was unhealthy before.
     pub const fn take(&mut self, input: usize) {
-        self.taken = Some(input);
-        self.held = None;
+        (self.taken, self.held, self.asked) = (Some(input), None, None);
     }
 
     /// A person holds the channel on an input.
     pub const fn hold(&mut self, input: usize) {
-        self.held = Some(input);
-        self.taken = None;
+        (self.held, self.taken, self.asked) = (Some(input), None, None);
     }
 
     /// The rules choose again.
     pub const fn release(&mut self) {
-        self.held = None;
-        self.taken = None;
+        (self.held, self.taken) = (None, None);
+    }
+
+    /// Whether an input that may rest is to be received, by what was known at the last [`Chooser::decide`].
+    pub fn is_awake(&self, input: usize) -> bool {
+        self.warm.is_awake(input)
+    }
+
+    /// The input that was taken, had to be woken, and did not come in time. Told once.
+    pub const fn missed(&mut self) -> Option<usize> {
+        self.missed.take()
     }
 
     /// When to ask again though nothing else happened.
@@ -187,7 +214,18 @@ impl Chooser {
         self.due = Instant::NEVER;
         let none_was = self.none_healthy_since.is_some();
         self.watch_loss(now, candidates);
-        let decision = self.choose(now, none_was, candidates)?;
+        let decision = self.choose(now, none_was, candidates);
+        let decided = self.carry_out(now, decision);
+        let is_held = self.held.is_some() && self.held == self.active;
+        let asked = self.held.or(self.taken);
+        let needs = Needs { active: self.active, asked, is_held, start: self.started + START };
+        let again = self.warm.look(now, &self.settings, candidates, needs);
+        self.wait_until(again);
+        decided
+    }
+
+    fn carry_out(&mut self, now: Instant, decision: Option<Decision>) -> Option<Decision> {
+        let decision = decision?;
         if !matches!(decision.why, Why::Take | Why::Start) && self.settings.max_per_minute > 0 {
             if self.automatic.len() == usize::from(self.settings.max_per_minute) {
                 self.automatic.pop_front();
@@ -217,11 +255,19 @@ impl Chooser {
     }
 
     fn choose(&mut self, now: Instant, none_was: bool, candidates: &[Candidate]) -> Option<Decision> {
-        if let Some(held) = self.held {
+        if let Some(held) = self.held
+            && !self.awaits(now, held, candidates)
+        {
             return (self.active != Some(held)).then_some(Decision { to: held, why: Why::Take });
         }
-        if let Some(taken) = self.taken {
+        if let Some(taken) = self.taken
+            && !self.awaits(now, taken, candidates)
+        {
             let candidate = candidates.get(taken)?;
+            if self.active != Some(taken) && !candidate.is_there() {
+                (self.missed, self.taken) = (Some(taken), None);
+                return self.choose(now, none_was, candidates);
+            }
             if self.active != Some(taken) {
                 self.taken_bad = !candidate.is_healthy();
                 return Some(Decision { to: taken, why: Why::Take });
@@ -243,9 +289,9 @@ impl Chooser {
         if current.is_healthy() {
             return self.better(now, active, current.priority, candidates);
         }
-        let why = match current.raised.iter().next() {
+        let why = |is_recovery: bool| match current.raised.iter().next() {
             _ if !current.enabled => Why::Disabled,
-            _ if none_was => Why::Recovery,
+            _ if is_recovery => Why::Recovery,
             Some(criterion) => Why::Unhealthy(criterion),
             None => Why::Start,
         };
@@ -254,7 +300,9 @@ impl Chooser {
             return None;
         }
         if let Some(to) = self.best(candidates, Candidate::is_healthy) {
-            return Some(Decision { to, why });
+            // one that had to be woken did not recover: it comes for what is wrong with the one on air
+            let is_recovery = none_was && !candidates[to].standby.is_warm();
+            return Some(Decision { to, why: why(is_recovery) });
         }
         if self.loss(now).is_some() {
             return None;
@@ -264,9 +312,20 @@ impl Chooser {
         (to != active && better).then_some(Decision { to, why: Why::LeastBad })
     }
 
+    /// Whether the input that a person asks for is still on its way: one that rests has to be woken first.
+    fn awaits(&mut self, now: Instant, input: usize, candidates: &[Candidate]) -> bool {
+        let asked = *self.asked.get_or_insert(now);
+        let is_here = candidates.get(input).is_none_or(|c| !c.standby.is_warm() || c.is_healthy());
+        if is_here || self.active == Some(input) || asked + ASKED <= now {
+            return false;
+        }
+        self.wait_until(asked + ASKED);
+        true
+    }
+
     /// The first choice: the best input, or after a while the best that sends anything.
     fn first(&mut self, now: Instant, candidates: &[Candidate]) -> Option<Decision> {
-        let wanted = self.best(candidates, |c| c.enabled && c.raised.is_empty());
+        let wanted = self.best(candidates, |c| c.enabled && c.raised.is_empty() && c.is_there());
         let to = match wanted {
             Some(wanted) if candidates[wanted].started => wanted,
             _ if now < self.started + START => {
@@ -336,228 +395,10 @@ impl Chooser {
 
     /// The input whose faults are of the lowest priority, and their gravity.
     fn least_bad(&self, candidates: &[Candidate]) -> Option<(usize, u8)> {
-        let enabled = candidates.iter().enumerate().filter(|(_, c)| c.enabled);
-        enabled.rev().max_by_key(|(_, c)| (u8::MAX - c.gravity(), c.priority)).map(|(i, c)| (i, c.gravity()))
+        let there = candidates.iter().enumerate().filter(|(_, c)| c.enabled && c.is_there());
+        there.rev().max_by_key(|(_, c)| (u8::MAX - c.gravity(), c.priority)).map(|(i, c)| (i, c.gravity()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAIN: usize = 0;
-    const BACKUP: usize = 1;
-
-    fn at(ms: u32) -> Instant {
-        Instant::ZERO + Span::from_millis(ms)
-    }
-
-    fn candidate(priority: i32) -> Candidate {
-        let raised = CriterionSet::EMPTY;
-        Candidate { priority, enabled: true, started: true, flowing: true, raised, since: Instant::ZERO }
-    }
-
-    fn raised(criterion: Criterion) -> CriterionSet {
-        let mut set = CriterionSet::EMPTY;
-        set.insert(criterion);
-        set
-    }
-
-    struct Bench {
-        chooser: Chooser,
-        inputs: [Candidate; 2],
-    }
-
-    impl Bench {
-        fn new(settings: Settings) -> Self {
-            let chooser = Chooser::new(&settings, 1, Instant::ZERO);
-            Self { chooser, inputs: [candidate(100), candidate(50)] }
-        }
-
-        fn decide(&mut self, ms: u32) -> Option<(usize, Why)> {
-            self.chooser.decide(at(ms), &self.inputs).map(|d| (d.to, d.why))
-        }
-
-        fn set(&mut self, input: usize, criterion: Option<Criterion>, ms: u32) {
-            self.inputs[input].raised = criterion.map_or(CriterionSet::EMPTY, raised);
-            self.inputs[input].since = at(ms);
-            self.inputs[input].flowing = criterion != Some(Criterion::InputLoss);
-        }
-    }
-
-    #[test]
-    fn the_start_waits_for_the_better_input_but_not_for_ever() {
-        let mut bench = Bench::new(Settings::default());
-        bench.inputs[MAIN].started = false;
-        assert_eq!(bench.decide(1), None);
-        bench.inputs[MAIN].started = true;
-        assert_eq!(bench.decide(2), Some((MAIN, Why::Start)));
-        let mut bench = Bench::new(Settings::default());
-        bench.inputs[MAIN].started = false;
-        assert_eq!(bench.decide(1), None);
-        assert_eq!(bench.chooser.deadline(), at(500));
-        assert_eq!(bench.decide(500), Some((BACKUP, Why::Start)));
-    }
-
-    #[test]
-    fn a_feed_that_begins_late_is_on_air_at_once_though_it_is_not_healthy_yet() {
-        let mut bench = Bench::new(Settings::default());
-        for input in &mut bench.inputs {
-            (input.started, input.flowing, input.raised) = (false, false, raised(Criterion::InputLoss));
-        }
-        assert_eq!(bench.decide(2_000), None);
-        (bench.inputs[BACKUP].started, bench.inputs[BACKUP].flowing) = (true, true);
-        assert_eq!(bench.decide(2_001), Some((BACKUP, Why::Start)));
-        (bench.inputs[MAIN].started, bench.inputs[MAIN].flowing) = (true, true);
-        assert_eq!(bench.decide(2_002), None, "no better than the one on air");
-        bench.inputs[MAIN].raised = CriterionSet::EMPTY;
-        assert_eq!(bench.decide(7_002), Some((MAIN, Why::Recovery)));
-    }
-
-    #[test]
-    fn an_unhealthy_input_is_left_at_once_and_returned_to_after_its_time() {
-        let mut bench = Bench::new(Settings::default());
-        bench.decide(0);
-        bench.set(MAIN, Some(Criterion::InputLoss), 1_000);
-        assert_eq!(bench.decide(1_000), Some((BACKUP, Why::Unhealthy(Criterion::InputLoss))));
-        bench.set(MAIN, None, 3_000);
-        assert_eq!(bench.decide(3_000), None);
-        assert_eq!(bench.chooser.deadline(), at(13_000));
-        assert_eq!(bench.decide(12_999), None);
-        assert_eq!(bench.decide(13_000), Some((MAIN, Why::Failback)));
-    }
-
-    #[test]
-    fn the_dwell_time_holds_a_return_back() {
-        let failback = Failback::Auto { after: Span::ZERO };
-        let mut bench = Bench::new(Settings { failback, ..Settings::default() });
-        bench.decide(0);
-        bench.set(MAIN, Some(Criterion::InputLoss), 100);
-        bench.decide(100);
-        bench.set(MAIN, None, 200);
-        assert_eq!(bench.decide(200), None);
-        assert_eq!(bench.chooser.deadline(), at(2_100));
-        assert_eq!(bench.decide(2_100), Some((MAIN, Why::Failback)));
-    }
-
-    #[test]
-    fn manual_failback_stays_and_a_take_stays_until_it_is_unhealthy() {
-        let mut bench = Bench::new(Settings { failback: Failback::Manual, ..Settings::default() });
-        bench.decide(0);
-        bench.set(MAIN, Some(Criterion::InputLoss), 100);
-        bench.decide(100);
-        bench.set(MAIN, None, 200);
-        assert_eq!(bench.decide(60_000), None);
-        let mut bench = Bench::new(Settings::default());
-        bench.decide(0);
-        bench.chooser.take(BACKUP);
-        assert_eq!(bench.decide(1), Some((BACKUP, Why::Take)));
-        assert_eq!(bench.decide(60_000), None);
-        bench.set(BACKUP, Some(Criterion::PatError2), 60_001);
-        assert_eq!(bench.decide(60_001), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
-        assert_eq!(bench.chooser.taken(), None);
-    }
-
-    #[test]
-    fn an_unhealthy_input_that_is_taken_is_left_after_the_dwell_time() {
-        let mut bench = Bench::new(Settings { dwell: Span::from_secs(2), ..Settings::default() });
-        bench.decide(0);
-        bench.set(BACKUP, Some(Criterion::PatError2), 1);
-        bench.decide(1);
-        bench.chooser.take(BACKUP);
-        assert_eq!(bench.decide(10), Some((BACKUP, Why::Take)));
-        assert_eq!(bench.decide(11), None);
-        assert_eq!(bench.chooser.deadline(), at(2_010));
-        assert_eq!(bench.decide(2_010), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
-        // once healthy it is left at once when that is over
-        bench.chooser.take(BACKUP);
-        assert_eq!(bench.decide(2_020), Some((BACKUP, Why::Take)));
-        bench.set(BACKUP, None, 2_030);
-        assert_eq!(bench.decide(2_030), None);
-        bench.set(BACKUP, Some(Criterion::PatError2), 2_040);
-        assert_eq!(bench.decide(2_040), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
-    }
-
-    #[test]
-    fn a_hold_stays_whatever_happens() {
-        let mut bench = Bench::new(Settings::default());
-        bench.decide(0);
-        bench.chooser.hold(BACKUP);
-        assert_eq!(bench.decide(1), Some((BACKUP, Why::Take)));
-        bench.set(BACKUP, Some(Criterion::InputLoss), 2);
-        assert_eq!(bench.decide(2), None);
-        bench.chooser.release();
-        assert_eq!(bench.decide(3), Some((MAIN, Why::Unhealthy(Criterion::InputLoss))));
-    }
-
-    #[test]
-    fn with_none_healthy_the_least_bad_is_chosen_once() {
-        let mut bench = Bench::new(Settings::default());
-        bench.decide(0);
-        bench.set(BACKUP, Some(Criterion::PcrRepetitionError), 1);
-        bench.set(MAIN, Some(Criterion::PatError2), 2);
-        assert_eq!(bench.decide(2), Some((BACKUP, Why::LeastBad)));
-        assert_eq!(bench.decide(3), None);
-        bench.set(BACKUP, Some(Criterion::PmtError2), 4);
-        assert_eq!(bench.decide(4), None, "no worse than the other: stay");
-        bench.set(MAIN, None, 5);
-        assert_eq!(bench.decide(5), Some((MAIN, Why::Recovery)));
-    }
-
-    #[test]
-    fn ping_pong_ends_at_the_limit_unless_nothing_comes_at_all() {
-        let settings = Settings { max_per_minute: 2, dwell: Span::ZERO, ..Settings::default() };
-        let mut bench = Bench::new(settings);
-        bench.decide(0);
-        bench.set(MAIN, Some(Criterion::ContinuityCountError), 10);
-        assert_eq!(bench.decide(10).map(|d| d.0), Some(BACKUP));
-        bench.set(MAIN, None, 20);
-        bench.set(BACKUP, Some(Criterion::ContinuityCountError), 20);
-        assert_eq!(bench.decide(20).map(|d| d.0), Some(MAIN));
-        bench.set(BACKUP, None, 30);
-        bench.set(MAIN, Some(Criterion::ContinuityCountError), 30);
-        assert_eq!(bench.decide(30), None);
-        assert_eq!(bench.chooser.deadline(), at(60_010));
-        bench.set(MAIN, Some(Criterion::InputLoss), 40);
-        assert_eq!(bench.decide(40).map(|d| d.0), Some(BACKUP));
-    }
-
-    #[test]
-    fn a_disabled_input_is_left_and_not_chosen() {
-        let mut bench = Bench::new(Settings::default());
-        bench.decide(0);
-        bench.inputs[MAIN].enabled = false;
-        assert_eq!(bench.decide(1), Some((BACKUP, Why::Disabled)));
-        bench.set(BACKUP, Some(Criterion::InputLoss), 2);
-        assert_eq!(bench.decide(2), None);
-    }
-
-    #[test]
-    fn mute_comes_after_its_time_and_ends_with_a_healthy_input() {
-        let mut bench = Bench::new(Settings { on_loss: LossAction::Mute, ..Settings::default() });
-        bench.decide(0);
-        bench.set(MAIN, Some(Criterion::InputLoss), 100);
-        bench.set(BACKUP, Some(Criterion::InputLoss), 100);
-        bench.decide(100);
-        assert_eq!(bench.chooser.deadline(), at(1_100));
-        assert!(bench.chooser.loss(at(1_099)).is_none() && bench.chooser.loss(at(1_100)).is_some());
-        bench.set(BACKUP, Some(Criterion::PatError2), 1_500);
-        assert_eq!(bench.decide(1_500), None, "nothing is sent, so nothing is better");
-        bench.set(BACKUP, None, 2_000);
-        assert_eq!(bench.decide(2_000).map(|d| d.0), Some(BACKUP));
-        assert!(bench.chooser.loss(at(2_000)).is_none());
-    }
-
-    #[test]
-    fn random_order_takes_any_healthy_one_and_never_another() {
-        let mut chosen = [0; 3];
-        for seed in 0..200 {
-            let settings = Settings { order: Order::Random, ..Settings::default() };
-            let mut chooser = Chooser::new(&settings, seed * 7919, Instant::ZERO);
-            let mut inputs = [candidate(1), candidate(2), candidate(3)];
-            inputs[2].raised = raised(Criterion::InputLoss);
-            chosen[chooser.decide(at(600), &inputs).map(|d| d.to).unwrap()] += 1;
-        }
-        assert!(chosen[0] > 20 && chosen[1] > 20 && chosen[2] == 0, "{chosen:?}");
-    }
-}
+mod tests;
