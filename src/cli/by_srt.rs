@@ -46,6 +46,7 @@ pub(super) fn told(receiver: &Receiver, url: &str) -> Vec<String> {
         What::Down { peer, reason } => format!("{url}: the connection with {peer} ended: {reason}"),
         What::Refused { peer, reason, .. } => format!("{url}: {peer} was turned away: {reason}"),
         What::Failed { reason } => format!("{url}: not connected: {reason}; it is tried again"),
+        What::Member { peer, state, .. } => format!("{url}: the way by {peer} {state}"),
     };
     receiver.srt_events().map(|event| words(event.what)).collect()
 }
