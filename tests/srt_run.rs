@@ -3,7 +3,6 @@
 
 mod netns;
 #[path = "srt/proxy.rs"]
-#[allow(dead_code)]
 mod proxy;
 mod scene;
 #[allow(dead_code)]

@@ -34,7 +34,7 @@ impl Continuity {
         if counter != self.next {
             return false;
         }
-        self.next = counter + 1 & COUNTER;
+        self.next = (counter + 1) & COUNTER;
         self.fingerprint = fingerprint.to_le_bytes();
         true
     }
@@ -46,12 +46,12 @@ impl Continuity {
         let (counter, before) = (packet.continuity_counter(), *self);
         let missing = counter.wrapping_sub(before.next) & COUNTER;
         let first = before.next & UNSEEN != 0;
-        self.next = counter + 1 & COUNTER;
+        self.next = (counter + 1) & COUNTER;
         if !packet.has_payload() {
             // the counter stands still (2.4.3.3); what it was is kept for the next duplicate
             self.next |= before.next & REPEATED;
             let still = missing == COUNTER || first || packet.discontinuity_indicator();
-            return if still { None } else { Some(missing + 1 & COUNTER) };
+            return if still { None } else { Some((missing + 1) & COUNTER) };
         }
         self.fingerprint = fingerprint.to_le_bytes();
         if missing == 0 || first {
