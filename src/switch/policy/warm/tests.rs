@@ -91,7 +91,7 @@ impl Bench {
                     changed = true;
                 }
             }
-            while std::mem::take(&mut changed) || self.chooser.deadline() <= at(self.now) {
+            while core::mem::take(&mut changed) || self.chooser.deadline() <= at(self.now) {
                 if let Some(Decision { to, why }) = self.decide() {
                     decisions.push((self.now, to, why));
                 }
