@@ -14,7 +14,7 @@ use crossbeam_channel::Receiver;
 
 use super::access::{Admitted, Door, STALE, Teller, UNANSWERED};
 use super::backoff::Backoff;
-use super::event::{MemberState, Reason, Refusal, Rejection, SrtFigures, SrtState, SrtStatus, What};
+use super::event::{MemberState, Reason, Refusal, Rejection, SrtState, SrtStatus, What};
 use super::library::{Direction, Fault, Library, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Consumer, Doorbell, Frame, Producer};
 use crate::config::{Bond, Interface, Role};
@@ -22,6 +22,8 @@ use crate::plane::error;
 use crate::plane::interface::Interfaces;
 use crate::ts::PACKET_SIZE;
 use crate::units::{Instant, Span};
+
+mod figures;
 
 /// How often figures are read.
 const MEASURE: Span = Span::from_millis(500);
@@ -503,97 +505,6 @@ impl Link {
             Phase::Up if bonds => false,
             Phase::Connecting | Phase::Up => now.since(admitted.at) < HANDSHAKE,
         });
-    }
-
-    fn measure(&mut self, library: &mut dyn Library, now: Instant) {
-        let direction = self.settings.direction;
-        for (peer, place) in self.peers.iter_mut().zip(&mut self.status.connections) {
-            let Some(peer) = peer else { continue };
-            let Some(measured) = library.measure(peer.socket, direction) else { continue };
-            if direction == Direction::Out {
-                // Where nothing is sent nothing is acknowledged, and the peer's keep-alives are the backend's matter.
-                if measured.acknowledgements != peer.acknowledgements || measured.packets == peer.packets {
-                    peer.heard = now;
-                    peer.spoke |= measured.acknowledgements > 0;
-                }
-                let offered = measured.packets.saturating_sub(peer.packets);
-                let dropped = measured.dropped + peer.left_out;
-                let lost = dropped.saturating_sub(peer.dropped);
-                peer.slow = if lost * 10 > offered + lost { peer.slow + 1 } else { 0 };
-                (peer.dropped, peer.acknowledgements) = (dropped, measured.acknowledgements);
-            }
-            let bytes = measured.bytes.saturating_sub(peer.bytes);
-            let passed = u64::try_from(now.since(peer.measured_at).nanos()).unwrap_or(0).max(1);
-            let rate = u128::from(bytes) * 8_000_000_000 / u128::from(passed);
-            (peer.packets, peer.bytes, peer.measured_at) = (measured.packets, measured.bytes, now);
-            *place = Some(SrtFigures {
-                peer: peer.address,
-                since: peer.since,
-                rtt: measured.rtt,
-                latency: measured.latency,
-                packets: measured.packets,
-                bytes: measured.bytes,
-                lost: measured.lost,
-                retransmitted: measured.retransmitted,
-                dropped: measured.dropped,
-                left_out: peer.left_out,
-                undecrypted: measured.undecrypted,
-                buffer: measured.buffer,
-                rate: u64::try_from(rate).unwrap_or(u64::MAX),
-                bandwidth: measured.bandwidth,
-                key_length: library.key_length(peer.socket),
-            });
-        }
-        if direction == Direction::Out
-            && let Some(hall) = &self.hall
-            && let Some(heard) = self.peers.iter().flatten().map(|peer| peer.heard).min()
-        {
-            hall.door.set_heard(heard);
-        }
-    }
-
-    /// Tells how the ways of bonds stand, where that has changed. A way that is called again and again is lost until it
-    /// answers.
-    fn look_at_members(&mut self, library: &mut dyn Library, now: Instant) {
-        let Some(bond) = &self.settings.plan.bond else { return };
-        let tell = |peer, interface: Option<&Interface>, state| {
-            self.teller.tell(now, What::Member { peer, interface: interface.cloned(), state });
-        };
-        for peer in self.peers.iter_mut().flatten() {
-            let mut found = Vec::new();
-            library.members(peer.socket, &mut found);
-            match bond {
-                Bond::Call { others, .. } => {
-                    let late = now.since(peer.since) > self.settings.plan.connect;
-                    let first = self.settings.interface.as_ref();
-                    let interfaces = [first].into_iter().chain(others.iter().map(|way| way.interface.as_ref()));
-                    for (at, ((address, state), interface)) in found.iter_mut().zip(interfaces).enumerate() {
-                        let before = peer.members.get(at).map_or(MemberState::Calling, |(_, before)| *before);
-                        if *state == MemberState::Calling && (late || before != MemberState::Calling) {
-                            *state = MemberState::Lost;
-                        }
-                        if *state != before {
-                            tell(*address, interface, *state);
-                        }
-                    }
-                }
-                Bond::Accept => {
-                    // A way that is lost comes back from another port.
-                    found.retain(|(_, state)| matches!(state, MemberState::Standby | MemberState::Active));
-                    for &(address, _) in &peer.members {
-                        if !found.iter().any(|&(other, _)| other == address) {
-                            tell(address, None, MemberState::Lost);
-                        }
-                    }
-                    for &(address, state) in &found {
-                        if !peer.members.contains(&(address, state)) {
-                            tell(address, None, state);
-                        }
-                    }
-                }
-            }
-            peer.members = found;
-        }
     }
 
     fn publish(&mut self) {
