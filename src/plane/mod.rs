@@ -29,6 +29,7 @@ mod output;
 mod shard;
 mod srt;
 mod sys;
+mod thread;
 mod watch;
 
 pub use endpoint::{Receiver, Sender};

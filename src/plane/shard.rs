@@ -132,6 +132,8 @@ impl Core {
 struct Feed<'a> {
     engine: &'a mut Engine,
     input: InputId,
+    /// No other input has anything from before this time, so that what is due before a datagram happens before it.
+    alone: Instant,
 }
 
 impl Intake for Feed<'_> {
@@ -142,6 +144,9 @@ impl Intake for Feed<'_> {
 
     #[inline]
     fn datagram(&mut self, arena: &mut Arena, slot: Slot, len: usize, at: Instant) {
+        if self.engine.deadline() < at.min(self.alone) {
+            self.engine.advance(arena, at.min(self.alone));
+        }
         self.engine.datagram(arena, self.input, slot, len, at);
     }
 }
@@ -266,7 +271,8 @@ impl Shard {
 
     /// Runs on this thread until it is told to stop, and gives back everything.
     pub fn run(mut self) -> Stopped {
-        self.cpu = self.cpu.filter(|&cpu| sys::pin(cpu).is_ok());
+        self.cpu = self.cpu.filter(|&cpu| super::thread::pin(cpu).is_ok());
+        super::thread::wake_promptly();
         let mut now = Now::read();
         let mut received = 0;
         while !self.signal.stopped() {
@@ -290,6 +296,7 @@ impl Shard {
         let mut received = 0;
         let mut rung = false;
         let mut horizon = now.instant;
+        let alone = if ready == 1 { now.instant } else { Instant::LONG_AGO };
         for index in 0..ready {
             let token = self.epoll.token(index);
             let place = usize::try_from(token).ok();
@@ -304,7 +311,7 @@ impl Shard {
                 ring.source.hear();
             }
             for _ in 0..TURNS {
-                let mut feed = Feed { engine: &mut self.core.engine, input: InputId(id) };
+                let mut feed = Feed { engine: &mut self.core.engine, input: InputId(id), alone };
                 let arena = &mut self.core.arena;
                 let count = match input {
                     Entry::Socket(input) => input.receive(&mut self.batch, arena, now, &mut feed),
