@@ -8,7 +8,7 @@ use super::plan::{ChannelPlan, InputPlan, Interface, OutputPlan, Plan};
 use super::problem::quoted;
 use super::quantity::{share_text, size_text};
 use super::srt::{Backend, Bond, BondMode, Network, Role, Second, SrtPlan, Way};
-use crate::engine::{InputSetup, Standby};
+use crate::engine::{ChannelSetup, ClockPolicy, Entry, Hole, InputSetup, Pace, Standby};
 use crate::health::{Criterion, Limit, Limits, Raise};
 use crate::switch::policy::{Failback, LossAction, Mode, Order, Settings};
 use crate::transport::Framing;
@@ -40,18 +40,18 @@ fn write_plan(out: &mut String, plan: &Plan) -> fmt::Result {
 fn write_channel(out: &mut String, channel: &ChannelPlan) -> fmt::Result {
     let setup = &channel.setup;
     writeln!(out, "\nchannel {}", channel.name)?;
-    let mode = match channel.setup.mode {
-        Mode::Auto => "auto",
-        Mode::Merge => "merge",
-        Mode::Splice => "splice",
-        Mode::Cut => "cut",
-    };
-    writeln!(
-        out,
-        "  switch    mode {mode}: this version cuts at TS packets and signals a PCR step by discontinuity_indicator"
-    )?;
+    write_cut(out, setup)?;
     write_policy(out, &setup.policy)?;
-    writeln!(out, "  delay     packets leave {} after they arrived", setup.delay)?;
+    let pace = match setup.pace {
+        Pace::Pcr => "on average, by the clock of their stream",
+        Pace::Arrival => "each",
+    };
+    writeln!(out, "  delay     packets leave {} after they arrived, {pace}", setup.delay)?;
+    let hole = match setup.hole {
+        Hole::Carrier => "filled with null packets, PCRs and tables at the rate of the stream",
+        Hole::Silent => "left as they are",
+    };
+    writeln!(out, "  holes     {hole}")?;
     let gather = &setup.gather;
     writeln!(
         out,
@@ -65,6 +65,29 @@ fn write_channel(out: &mut String, channel: &ChannelPlan) -> fmt::Result {
         write_output(out, output)?;
     }
     Ok(())
+}
+
+/// How the output goes from one input to another.
+fn write_cut(out: &mut String, setup: &ChannelSetup) -> fmt::Result {
+    let (mode, cut) = match setup.mode {
+        Mode::Auto => ("auto", "equal inputs are merged, others spliced"),
+        Mode::Merge => ("merge", "equal inputs are merged, others spliced"),
+        Mode::Splice => ("splice", "inputs are spliced, also equal ones"),
+        Mode::Cut => ("cut", "cuts at TS packets, whatever they are"),
+    };
+    write!(out, "  switch    mode {mode}: {cut}")?;
+    if setup.mode != Mode::Cut {
+        let clock = match setup.clock {
+            ClockPolicy::Continue => "the times of unlike ones are moved so that the PCR runs on",
+            ClockPolicy::Signal => "times stay as they came, and a step of the PCR is signalled",
+        };
+        let entry = match setup.entry {
+            Entry::Next => "the next random access point",
+            Entry::Cached => "the last random access point, up to 3s back, in an emergency",
+        };
+        write!(out, " at {entry}; {clock}")?;
+    }
+    writeln!(out)
 }
 
 fn write_policy(out: &mut String, policy: &Settings) -> fmt::Result {

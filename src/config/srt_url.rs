@@ -78,7 +78,7 @@ const FOREIGN: [(&[&str], &str); 14] = [
         "it is always on: a peer without the passphrase is refused. Leave it out",
     ),
     (&["packetfilter"], "forward error correction is not in this version: leave it out"),
-    (&["grouptype", "groupconnect", "bonding"], "bonding is not in this version: give two inputs, which are merged"),
+    (&["grouptype", "groupconnect", "bonding"], "it is said by `bond` and `members` under `srt`"),
 ];
 
 /// What end of a stream a URL is for.
