@@ -200,7 +200,8 @@ impl Joint {
     /// When the next packet of the output leaves, of those that wait.
     #[inline]
     pub(super) fn next_leaves(&self) -> Instant {
-        let of_new = self.both && self.entered;
+        let is_led = || self.splicer.as_ref().is_some_and(|splicer| splicer.is_led_by_new());
+        let of_new = self.both && (self.entered || is_led());
         self.decks[usize::from(of_new) ^ self.on & 1].deadline()
     }
 

@@ -392,6 +392,11 @@ impl Splicer {
         self.run.is_some()
     }
 
+    /// Whether the new feed's packets tell when something leaves, though none of them may have left yet.
+    pub fn is_led_by_new(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.master == Side::New)
+    }
+
     /// A packet of the old feed is due.
     pub fn old(&mut self, leaving: Leaving, bytes: &[u8; PACKET_SIZE], now: Instant, mut out: impl FnMut(Out)) {
         match self.mix(now) {
