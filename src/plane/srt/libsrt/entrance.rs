@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::CONNECTED;
 use super::gate::{Fate, Gate};
-use super::sys::Libsrt;
+use super::sys::{self, Libsrt};
 use crate::plane::srt::access::{Door, Verdict};
 use crate::plane::srt::event::{Refusal, Rejection};
 use crate::plane::srt::library::SocketId;
@@ -51,7 +51,7 @@ impl Entrance {
         udp.set_reuse_address(false)?;
         let gate = Gate::new();
         udp.attach_filter(&gate.filter(address.is_ipv6()))?;
-        udp.set_nonblocking(true)?;
+        // It has to wait in its calls, as the library's thread that reads it does nothing else.
         let descriptor = udp.try_clone()?.into();
         Ok((Self { door, gate: Mutex::new(gate), udp: udp.into(), ipv6: address.is_ipv6(), idle }, descriptor))
     }
@@ -81,11 +81,11 @@ impl Entrance {
     fn clear(&self, gate: &Gate) {
         let mut first = [0; HANDSHAKE];
         for _ in 0..MOST_QUEUED {
-            let Ok((len, from)) = self.udp.peek_from(&mut first) else { return };
+            let Some((len, from)) = sys::next_datagram(&self.udp, &mut first, true) else { return };
             if !gate.drops(from.ip().to_canonical(), first.get(..len).unwrap_or_default()) {
                 return;
             }
-            let _ = self.udp.recv_from(&mut first);
+            let _ = sys::next_datagram(&self.udp, &mut first, false);
         }
     }
 

@@ -6,8 +6,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::{size_of, transmute, zeroed};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::panic::catch_unwind;
 use std::ptr;
 
@@ -473,4 +473,19 @@ unsafe fn socket_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
         }
         _ => None,
     }
+}
+
+/// The next datagram that waits in a socket, as far as `bytes` has room, and where it is from; it stays there if it is to. Never
+/// waits.
+pub(super) fn next_datagram(socket: &UdpSocket, bytes: &mut [u8], stays: bool) -> Option<(usize, SocketAddr)> {
+    let flags = libc::MSG_DONTWAIT | if stays { libc::MSG_PEEK } else { 0 };
+    // SAFETY: all zeros is a valid sockaddr_storage.
+    let mut from: libc::sockaddr_storage = unsafe { zeroed() };
+    let mut size = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).ok()?;
+    let (to, room, peer) = (bytes.as_mut_ptr().cast(), bytes.len(), (&raw mut from).cast());
+    // SAFETY: `bytes` is valid to write `room` bytes to, `from` is valid for `size` bytes, and all live through the call.
+    let len = unsafe { libc::recvfrom(socket.as_raw_fd(), to, room, flags, peer, &raw mut size) };
+    // SAFETY: as long as any socket address.
+    let peer = unsafe { socket_address((&raw const from).cast()) };
+    Some((usize::try_from(len).ok()?, peer?))
 }
