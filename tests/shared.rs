@@ -385,6 +385,17 @@ fn the_judge_finds_no_fault_in_a_live_output() {
     }
 }
 
+/// The output is its source, packet for packet.
+fn assert_whole(shared: &Path, source: &Path, file: &Path) {
+    let judged = tscheck_with(shared, file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
+    for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
+        assert_eq!(judged[what], 0, "{what}: {judged:#}");
+    }
+    for what in ["lost", "repeated", "foreign"] {
+        assert_eq!(judged["lineage"][what], 0, "{what}: {judged:#}");
+    }
+}
+
 #[test]
 fn one_encoder_over_two_lossy_lines_comes_out_whole() {
     let Some((shared, _turn)) = shared() else { return };
@@ -395,13 +406,7 @@ fn one_encoder_over_two_lossy_lines_comes_out_whole() {
     let [source, file] = ["source.ts", "output.ts"].map(|name| folder.path().join(name));
     let recorded = twins::play(folder.path(), &source, &file);
     assert_eq!(recorded.rtp_errors, 0, "{recorded:?}");
-    let judged = tscheck_with(&shared, &file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
-    for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
-        assert_eq!(judged[what], 0, "{what}: {judged:#}");
-    }
-    for what in ["lost", "repeated", "foreign"] {
-        assert_eq!(judged["lineage"][what], 0, "{what}: {judged:#}");
-    }
+    assert_whole(&shared, &source, &file);
 }
 
 #[test]
@@ -414,11 +419,5 @@ fn one_encoder_over_two_lossy_ways_by_srt_comes_out_whole() {
     let [source, file] = ["source.ts", "output.ts"].map(|name| folder.path().join(name));
     let recorded = ways::play(folder.path(), &source, &file);
     assert_eq!(recorded.rtp_errors, 0, "{recorded:?}");
-    let judged = tscheck_with(&shared, &file, &["--lineage".as_ref(), source.as_os_str()]).unwrap();
-    for what in ["cc", "sync", "tei", "crc", "pcr_jumps"] {
-        assert_eq!(judged[what], 0, "{what}: {judged:#}");
-    }
-    for what in ["lost", "repeated", "foreign"] {
-        assert_eq!(judged["lineage"][what], 0, "{what}: {judged:#}");
-    }
+    assert_whole(&shared, &source, &file);
 }
