@@ -61,13 +61,17 @@ impl Channel {
 
     /// An input was chosen.
     pub(super) fn begin(&mut self, to: Decision, at: Instant, paths: &[Path], slots: &mut Slots, events: &mut Events) {
-        if let Stage::Running { plan, .. } = self.stage {
+        if let Stage::Running { plan, entered, .. } = self.stage {
             if to.to == plan.to {
                 self.next = None;
                 return;
             }
             if to.why.is_planned() {
                 // it is gone on with when this one has ended
+                self.next = Some(Pending::new(to.why, at));
+                return;
+            }
+            if entered && self.splicer().is_some_and(|splicer| splicer.hasten(at)) {
                 self.next = Some(Pending::new(to.why, at));
                 return;
             }
@@ -80,8 +84,8 @@ impl Channel {
         }
     }
 
-    /// In an emergency a transition is not waited for: the output goes on with the new input if that has been entered, and with the
-    /// old one if not.
+    /// In an emergency the end of a transition is not waited for, but what waits to leave: the output goes on with the new input if
+    /// that has been entered, and with the old one if not.
     #[cold]
     fn cut_short(&mut self, at: Instant, paths: &[Path], slots: &mut Slots, events: &mut Events) {
         let Stage::Running { plan, entered, gap, .. } = self.stage else { return };
@@ -443,7 +447,11 @@ impl Channel {
             let said = &mut self.said;
             splicer.advance(to.now, |out| said.push(out));
         }
-        let (cost, is_finished) = (splicer.cost(to.now), splicer.finished(to.now));
+        let (cost, is_finished) = if splicer.is_overtaken(to.now) {
+            (splicer.cut_short(to.now, |out| give_back(to.slots, out)), true)
+        } else {
+            (splicer.cost(to.now), splicer.finished(to.now))
+        };
         self.obey(true, to);
         let Stage::Running { gap, .. } = self.stage else { return false };
         self.tell(&plan, gap, cost, to.now, paths, to.events);

@@ -166,8 +166,12 @@ impl Merge {
         if !self.enters_by_place(y) && !goes_on {
             self.feeds[y].drop_until(entry.number, release);
         }
+        let same = SAME_SKEW.min(self.window.nanos() / 4);
         let feed = &mut self.feeds[y];
-        feed.offset = entry.offset;
+        // where packets leave by a clock, what came together in a datagram tells less than what was learnt before
+        if !feed.known || feed.pacer.is_none() || (entry.offset - feed.offset).abs() > same {
+            feed.offset = entry.offset;
+        }
         feed.ahead = entry.left.is_none();
         feed.role = Role::Joined;
         feed.mistrust = 0;

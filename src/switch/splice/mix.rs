@@ -21,6 +21,8 @@ const COMPLETE: Span = Span::from_secs(5);
 const SECTION: Span = Span::from_secs(1);
 /// So long after the new feed's first packet left the cost is told, whatever is not known of it yet.
 const TOLD: Span = Span::from_secs(1);
+/// So long what waits may go on leaving where the transition is to end at once.
+const HASTE: Span = Span::from_millis(100);
 /// A step between time stamps that is none of the same time line: ten seconds.
 pub(super) const JUMP: i64 = 900_000;
 
@@ -44,6 +46,8 @@ pub(super) struct Run {
     pub(super) slots: u32,
     /// Nothing more is wanted of the old feed.
     pub(super) over: bool,
+    /// When it has to end, though something may still wait.
+    pub(super) ends: Instant,
     /// The streams that decide are of one kind.
     pub(super) is_like: bool,
     /// The old feed's packets that wait for a slot.
@@ -91,6 +95,7 @@ impl Run {
             heard: now,
             slots: 0,
             over: false,
+            ends: Instant::NEVER,
             is_like,
             waiting: List::default(),
             cost,
@@ -105,7 +110,7 @@ impl Run {
         }
         let old = if self.over { Instant::NEVER } else { self.slot + SLOTLESS };
         let told = if self.told { Instant::NEVER } else { self.turned + TOLD };
-        slot.min(old).min(told)
+        slot.min(old).min(told).min(self.ends)
     }
 
     pub(super) fn old_feed(&self) -> Option<usize> {
@@ -284,6 +289,21 @@ impl Mix<'_> {
                 }
             }
         }
+    }
+
+    /// Another switch cannot wait for the end: nothing but what waits leaves of the old feed any more, and what waits leaves as fast as
+    /// it may. False where nothing waits.
+    pub(super) fn hasten(&mut self) -> bool {
+        if self.run.ends == Instant::NEVER {
+            self.run.ends = self.now + HASTE;
+            self.give_up();
+        }
+        !self.is_overtaken()
+    }
+
+    /// Whether the switch that cannot wait can be begun.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.run.ends != Instant::NEVER && (self.pool.is_empty() || self.run.ends <= self.now)
     }
 
     /// What it cost, once: when the streams that decide have gone over, or after a second with what is known by then.

@@ -449,6 +449,17 @@ impl Splicer {
         is_finished
     }
 
+    /// Another switch cannot wait for the end of a transition whose new feed has been entered: of the old feed nothing more is taken,
+    /// and what waits leaves as fast as it may, in a tenth of a second. False where nothing waits.
+    pub fn hasten(&mut self, now: Instant) -> bool {
+        self.mix(now).is_some_and(|mut mix| mix.hasten())
+    }
+
+    /// Whether a transition that was hastened is to be [cut short](Splicer::cut_short).
+    pub fn is_overtaken(&mut self, now: Instant) -> bool {
+        self.mix(now).is_some_and(|mix| mix.is_overtaken())
+    }
+
     /// Ends a transition whose new feed has been entered, and gives back all that waits: from now on everything comes from that
     /// feed, whatever did not begin yet. What it cost, where that was not told.
     pub fn cut_short(&mut self, now: Instant, out: impl FnMut(Out)) -> Option<Cost> {

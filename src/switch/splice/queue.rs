@@ -7,7 +7,7 @@ use super::line::lasting;
 use super::mix::{JUMP, Mix};
 use super::{Leaving, Out, Side};
 use crate::ts::Packet;
-use crate::units::{Pts90k, Span};
+use crate::units::{Instant, Pts90k, Span};
 
 /// An access unit that has less time than this before its DTS does not wait for a slot.
 const URGENT: i64 = 50 * 90;
@@ -171,6 +171,9 @@ impl Mix<'_> {
         }
         let run = &mut *self.run;
         run.slots = run.slots.wrapping_add(1);
+        if run.ends != Instant::NEVER {
+            return true;
+        }
         if run.slots.is_multiple_of(SPARED) && self.now.since(run.turned) > PATIENT {
             return true;
         }
