@@ -197,12 +197,14 @@ impl Joint {
         self.splicer.as_ref().map_or(due, |splicer| due.min(splicer.deadline()))
     }
 
-    /// When the next packet of the output leaves, of those that wait.
+    /// When the next packet of the output leaves, of those that wait. Where that is the first of an input that is entered, the time up
+    /// to it is no pause of the stream's own, and nothing is known of it.
     #[inline]
     pub(super) fn next_leaves(&self) -> Instant {
-        let is_led = || self.splicer.as_ref().is_some_and(|splicer| splicer.is_led_by_new());
-        let of_new = self.both && (self.entered || is_led());
-        self.decks[usize::from(of_new) ^ self.on & 1].deadline()
+        if self.both && !self.entered && self.splicer.as_ref().is_some_and(|splicer| splicer.is_led_by_new()) {
+            return Instant::NEVER;
+        }
+        self.decks[usize::from(self.both && self.entered) ^ self.on & 1].deadline()
     }
 
     /// Packets of an input were lost before those that come next.

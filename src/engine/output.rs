@@ -21,6 +21,8 @@ use super::Events;
 const MADE_AT_ONCE: usize = 128;
 /// The most that the first PCR of another side is moved by, in ticks, to stand to the bytes as those before it: 10 ms.
 const MOST: i64 = 270_000;
+/// By how much a PCR may lie behind what filled the hole before it, in ticks, to be left out: 50 ms.
+const BEHIND: i64 = 1_350_000;
 /// The longest pause that a stream makes of itself: a PCR comes as often (ISO/IEC 13818-1 2.7.2).
 const OWN_PAUSE: Span = Span::from_millis(100);
 /// Bits of a packet, in ticks of 27 MHz at a bit a second.
@@ -56,6 +58,8 @@ pub(super) struct Output {
     made: Vec<(Handle, Outline)>,
     /// The last PCR of the first program.
     last: Option<Left>,
+    /// And that filled a hole.
+    filled: bool,
     /// The side whose next PCR is to be put in line with that one: what its times are moved by, and the rate of the output
     /// where it is constant.
     joins: Option<(usize, i64, Option<BitRate>)>,
@@ -95,6 +99,7 @@ impl Output {
             room: Room::default(),
             made: Vec::with_capacity(MADE_AT_ONCE),
             last: None,
+            filled: false,
             joins: None,
             nudge: 0,
             packets: 0,
@@ -175,6 +180,7 @@ impl Output {
             let line = Line { last: self.last, packets: self.packets, now: to.now };
             self.join(side, line.step(pcr.later(offset), rate));
         }
+        let strip = strip || outline.has_pcr() && self.filled && self.is_behind(side, handle, to);
         let mut arena = Arena { frames: to.frames, slots: to.slots, room: &mut self.room };
         let before = self.packets;
         let made = &mut self.made;
@@ -197,6 +203,20 @@ impl Output {
         }
     }
 
+    /// Whether the PCR in a packet is not after the one that filled a hole last: on the way some packets are faster than others, and
+    /// the clock never runs back.
+    #[cold]
+    fn is_behind<F: Frames>(&self, side: usize, handle: Handle, to: &Sending<'_, F>) -> bool {
+        let Some((last, bytes)) = self.last.zip(packet_at(to.frames.frame(Slot(handle.frame)), handle.offset)) else {
+            return false;
+        };
+        let packet = Packet::new(bytes);
+        let is_first =
+            self.remux.output_pid(side, packet.pid()).is_none_or(|pid| Some(pid) == self.remux.pcr_pids().next());
+        let step = packet.pcr().map(|pcr| self.remux.moved(side, pcr).step_from(last.pcr));
+        is_first && step.is_some_and(|step| (-BEHIND..=0).contains(&step))
+    }
+
     /// The first PCR of a side stands by so much off the line of those before it: it and all that follow are moved onto it.
     fn join(&mut self, side: usize, step: Option<i64>) {
         self.joins = None;
@@ -212,7 +232,7 @@ impl Output {
         if self.last.is_some_and(|last| last.pcr == pcr) {
             return None;
         }
-        self.last = Some(Left { pcr, at, packets });
+        (self.last, self.filled) = (Some(Left { pcr, at, packets }), self.filling);
         Some(pcr)
     }
 

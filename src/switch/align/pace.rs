@@ -18,6 +18,10 @@ const STREAK: u32 = 32;
 const ASIDE: i64 = 20_000_000;
 /// PCRs of another PID before the one that was followed is given up.
 const STRANGERS: u32 = 16;
+/// A silence after which what comes first may stand anywhere.
+const UNTOLD: Span = Span::from_millis(50);
+/// A silence that is so much longer than the one at which a loss was told is where it was.
+const FAR_LONGER: i64 = 4;
 /// Marks that are kept.
 const MARKS: usize = 128;
 
@@ -113,6 +117,9 @@ impl Pacer {
         if core::mem::take(&mut self.lost)
             && let Some(last) = self.marks.back_mut()
         {
+            // what first came behind a silence may have had nothing that told of the loss
+            let silence = Some(self.silence).filter(|(longest, _)| longest.nanos() > FAR_LONGER * lasted.nanos());
+            let (lasted, number) = silence.unwrap_or((lasted, number));
             if last.gap.is_none_or(|gap| gap.lasted < lasted) {
                 last.gap = Some(Gap { number, lasted, step: self.step });
             }
@@ -137,8 +144,9 @@ impl Pacer {
     fn between(&self, mark: &Mark, next: Option<&Mark>, number: u64) -> Option<Instant> {
         let done = count(number - mark.number);
         let Some(next) = next else {
-            // how much was lost, the next PCR will tell
-            let lost = mark.gap.is_some_and(|gap| number >= gap.number);
+            // how much was lost, the next PCR will tell; what was held up for so long brings one with it
+            let (lasted, behind) = self.silence;
+            let lost = mark.gap.is_some_and(|gap| number >= gap.number) || lasted >= UNTOLD && number >= behind;
             return (!lost).then(|| mark.at + Span::from_nanos(done * self.step / 256));
         };
         let all = count(next.number - mark.number).max(1);
@@ -232,22 +240,22 @@ mod tests {
 
     /// [`run_told`], with the pacer told of what is lost.
     fn run(packets: i64, arrives: impl FnMut(i64) -> Option<i64>) -> Vec<i64> {
-        run_told(packets, true, arrives)
+        run_told(packets, Some(0), arrives)
     }
 
-    /// Packets every millisecond, a PCR in each fortieth, that come when `arrives` says. The time of each, asked for 100 packets
-    /// later.
-    fn run_told(packets: i64, told: bool, mut arrives: impl FnMut(i64) -> Option<i64>) -> Vec<i64> {
+    /// Packets every millisecond, a PCR in each fortieth, that come when `arrives` says; of a loss it is told before so many packets
+    /// behind it. The time of each, asked for 100 packets later.
+    fn run_told(packets: i64, told: Option<u64>, mut arrives: impl FnMut(i64) -> Option<i64>) -> Vec<i64> {
         let mut pacer = Pacer::new();
         let mut times: Vec<i64> = Vec::new();
-        let mut gone = false;
+        let mut gone = None;
         let mut number = 0;
         for i in 0..packets {
             let Some(at) = arrives(i) else {
-                gone = true;
+                gone = told.map(|told| number + told);
                 continue;
             };
-            if core::mem::take(&mut gone) && told {
+            if gone.take_if(|gone| *gone == number).is_some() {
                 pacer.lost();
             }
             pacer.packet(number, Instant::from_nanos(at));
@@ -291,7 +299,9 @@ mod tests {
         let (longest, shortest) = steps(&stalled[400..]);
         assert!(shortest > 900_000 && longest < 1_200_000, "{shortest}…{longest}");
         // the counters may have come round in what was lost, which may end with a PCR
-        for (told, range) in [(true, 2_010..2_060), (false, 2_010..2_060), (false, 2_010..2_080)] {
+        for (told, range) in
+            [(Some(0), 2_010..2_060), (Some(2), 2_010..2_060), (None, 2_010..2_060), (None, 2_010..2_080)]
+        {
             let came = |i: &i64| !range.contains(i);
             let lost = run_told(4_000, told, |i| came(&i).then_some(i * MS));
             let wrong = lost.iter().zip((0..4_000).filter(came));

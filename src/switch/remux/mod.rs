@@ -317,6 +317,11 @@ impl Remux {
         self.layout.clocks()
     }
 
+    /// What a PCR of a feed that was entered leaves as.
+    pub fn moved(&self, feed: usize, pcr: Ticks27M) -> Ticks27M {
+        self.feeds.get(feed).map_or(pcr, |feed| times::moved_pcr(pcr, feed.offset, feed.nudge))
+    }
+
     /// The last PCR that was sent on a PID.
     pub fn last_pcr(&self, pid: Pid) -> Option<Ticks27M> {
         self.clocks.last(pid)
