@@ -120,7 +120,8 @@ pub struct Chooser {
     active: Option<usize>,
     active_since: Instant,
     taken: Option<usize>,
-    /// It was unhealthy when it was taken.
+    /// When, as far as that was decided on, and whether it was unhealthy then.
+    taken_at: Option<Instant>,
     taken_bad: bool,
     held: Option<usize>,
     /// When it was first looked whether the one that was taken or is held is there.
@@ -144,6 +145,7 @@ impl Chooser {
             active: None,
             active_since: now,
             taken: None,
+            taken_at: None,
             taken_bad: false,
             held: None,
             asked: None,
@@ -174,7 +176,7 @@ impl Chooser {
 
     /// A person takes an input: it is on air until it becomes unhealthy, and for the dwell time where it was unhealthy before.
     pub const fn take(&mut self, input: usize) {
-        (self.taken, self.held, self.asked) = (Some(input), None, None);
+        (self.taken, self.taken_at, self.held, self.asked) = (Some(input), None, None, None);
     }
 
     /// A person holds the channel on an input.
@@ -268,15 +270,17 @@ impl Chooser {
                 (self.missed, self.taken) = (Some(taken), None);
                 return self.choose(now, none_was, candidates);
             }
+            let since = self.taken_at.unwrap_or(now);
+            self.taken_bad = if self.taken_at.is_none() { !candidate.is_healthy() } else { self.taken_bad };
+            self.taken_at = Some(since);
             if self.active != Some(taken) {
-                self.taken_bad = !candidate.is_healthy();
                 return Some(Decision { to: taken, why: Why::Take });
             }
             if candidate.is_healthy() {
                 self.taken_bad = false;
                 return None;
             }
-            let dwelt = self.active_since + self.settings.dwell;
+            let dwelt = since + self.settings.dwell;
             if self.taken_bad && dwelt > now {
                 self.wait_until(dwelt);
                 return None;

@@ -132,6 +132,14 @@ fn an_unhealthy_input_that_is_taken_is_left_after_the_dwell_time() {
     assert_eq!(bench.decide(2_030), None);
     bench.set(BACKUP, Some(Criterion::PatError2), 2_040);
     assert_eq!(bench.decide(2_040), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
+    // one that is on air, because it is held, is taken as any other
+    bench.chooser.hold(BACKUP);
+    assert_eq!(bench.decide(3_000), Some((BACKUP, Why::Take)));
+    assert_eq!(bench.decide(9_000), None);
+    bench.chooser.take(BACKUP);
+    assert_eq!(bench.decide(9_010), None);
+    assert_eq!(bench.decide(11_009), None);
+    assert_eq!(bench.decide(11_010), Some((MAIN, Why::Unhealthy(Criterion::PatError2))));
 }
 
 #[test]
