@@ -21,6 +21,7 @@ mod stage;
 mod tape;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use changeover::engine::{Command, InputSnapshot, Kind as Cut, Snapshot, What};
 use changeover::switch::policy::Failback;
@@ -40,9 +41,11 @@ const RATE: u64 = 2_000_000;
 const SECONDS: u64 = 24;
 const SEEDS: u64 = 16;
 /// Those beyond that once failed.
-const KEPT: [u64; 6] = [228, 232, 251, 287, 391, 561];
+const KEPT: [u64; 7] = [228, 232, 251, 287, 391, 561, 734];
 const AFTER: Span = Span::from_millis(400);
 const DWELL: Span = Span::from_millis(700);
+/// So long after it was enabled one of the pair is merged with the other again.
+const JOINED: i64 = 1_000 * MS;
 /// Decisions of one moment may follow one another at this distance.
 const PATIENCE: i64 = 3;
 
@@ -151,34 +154,38 @@ fn tapes() -> [Tape; 2] {
     [Tape::synth(settings(12, wraps, 1), SECONDS), Tape::synth(settings(25, 77_000_000_000, 2), SECONDS)]
 }
 
+/// When an input is silent.
+type Silence = (usize, Range<i64>);
+
 /// Two of one stream, in other datagrams and 23 ms apart, and one of another; each falls silent now and then, of the two never both.
-/// Where the third goes on after it was silent, some of its packets are missing for good.
-fn feeds(tapes: &[Tape; 2], chance: &mut Chance) -> (Vec<Feed>, Vec<i64>) {
+fn feeds(tapes: &[Tape; 2], chance: &mut Chance) -> (Vec<Feed>, Vec<Silence>) {
     let [one, other] = tapes;
     let mut feeds = vec![
         Feed::new(one.clone()).in_rtp(),
         Feed::new(one.clone().later(23 * MS)).packed(chance.0),
         Feed::new(other.clone().later(chance.below(400) * MS)),
     ];
-    let mut resumed = Vec::new();
+    let mut silences = Vec::new();
     for pair in [true, false] {
         let mut at = 4_000 * MS + chance.below(4_000) * MS;
         while at < SECONDS as i64 * 1_000 * MS {
             let length = [30, 150, 400, 1_500][chance.below(4) as usize] * MS;
             let place = if pair { chance.below(2) as usize } else { 2 };
             feeds[place] = feeds[place].clone().silent(at..at + length);
-            if !pair {
-                resumed.push(at + length);
-            }
+            silences.push((place, at..at + length));
             at += length + 1_500 * MS + chance.below(4_000) * MS;
         }
     }
-    (feeds, resumed)
+    (feeds, silences)
 }
 
+/// The output, and when something began that an input lacks for good: where the third goes on after it was silent, and one of the pair
+/// while the other is not there for it.
 fn play(tapes: &[Tape; 2], seed: u64) -> (Output, Vec<i64>) {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-    let (feeds, resumed) = feeds(tapes, &mut chance);
+    let (feeds, silences) = feeds(tapes, &mut chance);
+    let mut resumed = BTreeSet::new();
+    let mut disabled = [i64::MIN; INPUTS];
     let mut stage = Stage::with(feeds, |channel| {
         channel.policy.failback = Failback::Auto { after: AFTER };
         channel.policy.dwell = DWELL;
@@ -196,7 +203,16 @@ fn play(tapes: &[Tape; 2], seed: u64) -> (Output, Vec<i64>) {
     let mut next = 3_000;
     for ms in 1..SECONDS as i64 * 1_000 - 300 {
         stage.run(ms * MS);
-        model.look(stage.now(), &stage.rig().snapshot(), seed);
+        let snapshot = stage.rig().snapshot();
+        model.look(stage.now(), &snapshot, seed);
+        for (input, at) in snapshot.inputs.iter().zip(&mut disabled) {
+            *at = if input.enabled { *at } else { ms * MS };
+        }
+        for (place, silence) in silences.iter().filter(|(_, silence)| silence.contains(&(ms * MS))) {
+            if *place == 2 || ms * MS < disabled[1 - place].saturating_add(JOINED) {
+                resumed.insert(silence.end);
+            }
+        }
         if ms < next {
             continue;
         }
@@ -238,7 +254,7 @@ fn play(tapes: &[Tape; 2], seed: u64) -> (Output, Vec<i64>) {
         .map(|head| (u16::from_be_bytes([head[2], head[3]]), *head.last_chunk().unwrap()))
         .collect();
     assert!(rtp.windows(2).all(|w| w[1] == (w[0].0.wrapping_add(1), w[0].1)), "seed {seed}: RTP runs on");
-    (stage.finish(), resumed)
+    (stage.finish(), resumed.into_iter().collect())
 }
 
 /// What was told near a time.
@@ -281,7 +297,7 @@ fn obeys(output: &Output, resumed: &[i64], seed: u64) {
             );
         }
     }
-    // of a picture in which the third fell silent as it was entered not all is there to tell
+    // of a picture in which an input fell silent as it was entered not all is there to tell
     let is_entered = |at: i64| resumed.iter().any(|resumed| (resumed - 1_500 * MS..resumed + 600 * MS).contains(&at));
     let cuts: Vec<i64> =
         output.switches().iter().filter(|(_, switch)| switch.kind == Cut::Cut).map(|(at, _)| *at).collect();
