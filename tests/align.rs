@@ -139,17 +139,27 @@ fn check(pace: bool) {
 /// What comes by SRT over a busy machine: nothing for a while, and then all of it at once.
 #[test]
 fn feeds_that_stall_make_the_source_again() {
+    stall(false);
+}
+
+/// One for longer than the window, while the other, of which nothing is lost, goes on.
+#[test]
+fn so_they_do_where_one_stalls_for_longer_than_the_window() {
+    stall(true);
+}
+
+fn stall(one: bool) {
     let sources = sources();
     let mut failed = Vec::new();
     for seed in 0..400 {
-        if let Err(error) = stalled(&sources, seed) {
+        if let Err(error) = stalled(&sources, seed, one) {
             failed.push(error);
         }
     }
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed[..failed.len().min(12)].join("\n"));
 }
 
-fn stalled(sources: &[Source], seed: u64) -> Result<(), String> {
+fn stalled(sources: &[Source], seed: u64, one: bool) -> Result<(), String> {
     let mut chance = Chance(seed);
     let which = usize::try_from(chance.below(sources.len() as u64)).unwrap();
     let source = &sources[which];
@@ -157,14 +167,21 @@ fn stalled(sources: &[Source], seed: u64) -> Result<(), String> {
     let skew = chance.between(-10, 10) * MS;
     let mut networks = [Network::new(LEN, skew.min(0).abs()), Network::new(LEN, skew.max(0))];
     let first = source.times.partition_point(|at| *at < 250 * MS);
-    let both = chance.below(3) == 0;
-    // What is late by more than the window has left from the other feed, or not at all; all of a machine may stand still for longer.
-    let longest = chance.between(5, if both { 300 } else { 60 });
+    let alone = one.then(|| usize::try_from(chance.below(2)).unwrap());
+    let both = !one && chance.below(3) == 0;
+    // What is late by more than the window has left from the other feed, or not at all where that lost it; all of a machine may stand
+    // still for longer.
+    let most = match (both, one) {
+        (true, _) => 300,
+        (false, true) => 200,
+        (false, false) => 60,
+    };
+    let longest = chance.between(5, most);
     let mut stalls = Vec::new();
-    for _ in 0..chance.below(20) {
+    for _ in 0..chance.below(if one { 8 } else { 20 }) {
         let at = first + usize::try_from(chance.below((LEN - first - 600) as u64)).unwrap();
         let until = source.times[at] + chance.between(1, longest) * MS;
-        let which = usize::try_from(chance.below(2)).unwrap();
+        let which = alone.unwrap_or_else(|| usize::try_from(chance.below(2)).unwrap());
         stalls.push((which, source.times[at] / MS, until / MS));
         for (feed, network) in networks.iter_mut().enumerate() {
             if both || feed == which {
@@ -176,7 +193,10 @@ fn stalled(sources: &[Source], seed: u64) -> Result<(), String> {
             }
         }
     }
-    let rates = [chance.below(21), chance.below(51)];
+    let mut rates = [chance.below(21), chance.below(51)];
+    if let Some(alone) = alone {
+        rates[1 - alone] = 0;
+    }
     for i in 0..2 {
         let other = networks[1 - i].lost.clone();
         networks[i].lose(&mut chance, rates[i], true, &other, first..LEN - 300);

@@ -184,9 +184,12 @@ impl Merge {
                 self.wake = Instant::LONG_AGO;
             }
             Role::Joined if (feed.offset - offset).abs() > ELSEWHERE => {
-                feed.seek();
+                if feed.is_elsewhere(offset) {
+                    feed.seek();
+                }
             }
-            Role::Entering | Role::Joined => {}
+            Role::Joined => feed.elsewhere = None,
+            Role::Entering => {}
         }
     }
 

@@ -17,6 +17,10 @@ const ROOM: usize = 32;
 const FAR: u64 = 256;
 /// How long what comes waits at the least.
 const HELD: Span = Span::from_millis(20);
+/// So long and so often a feed has to be found elsewhere, and no further from there than by this, in nanoseconds.
+const PERSISTS: Span = Span::from_millis(200);
+const TIMES: u32 = 4;
+const SAME: i64 = 20_000_000;
 /// PCRs that can wait.
 const CLOCKS: usize = 512;
 
@@ -63,6 +67,8 @@ pub(super) struct Feed {
     pub(super) ahead: bool,
     /// It was told that this feed has the same packets as the others.
     pub(super) known: bool,
+    /// Its PCRs came with another offset, from a time on, and how many of them.
+    pub(super) elsewhere: Option<(i64, Instant, u32)>,
     /// The first packet that waits and is not blank, or where it will be.
     identity: u64,
     pub(super) mistrust: u32,
@@ -100,6 +106,7 @@ impl Feed {
             broken: None,
             ahead: false,
             known: false,
+            elsewhere: None,
             identity: 0,
             mistrust: 0,
             ordinal: None,
@@ -177,6 +184,20 @@ impl Feed {
             Role::Entering => self.seek(),
             Role::Joined if self.track.is_empty() => self.seek(),
             Role::Joined => self.broken = Some(self.track.end()),
+        }
+    }
+
+    /// Whether it has been found at this offset, which is not the one it is taken to have, for so long that none of the feeds is held up.
+    pub(super) fn is_elsewhere(&mut self, offset: i64) -> bool {
+        match &mut self.elsewhere {
+            Some((known, since, times)) if (offset - *known).abs() <= SAME => {
+                *times += 1;
+                *times >= TIMES && self.last_at.since(*since) >= PERSISTS
+            }
+            Some(_) | None => {
+                self.elsewhere = Some((offset, self.last_at, 1));
+                false
+            }
         }
     }
 

@@ -135,24 +135,30 @@ impl Merge {
 
     /// Looks for the place of a feed that has the same packets as the others. True once it is joined.
     pub(super) fn enter<R: FnMut(Handle)>(&mut self, y: usize, release: &mut R) -> bool {
-        let Some(entry) = self.entry(y) else {
-            let (far, searched) = {
+        let entry = loop {
+            let Some(entry) = self.entry(y) else {
                 let feed = &mut self.feeds[y];
                 feed.scanned = feed.scanned.max(feed.track.end().saturating_sub(BACK));
-                (feed.track.end(), feed.sought)
+                if feed.track.end() > feed.sought + SEARCHED && self.lead != Some(y) {
+                    self.part(y, Parting::Lost);
+                }
+                return false;
             };
-            if far > searched + SEARCHED && self.lead != Some(y) {
-                self.part(y, Parting::Lost);
+            if self.is_within(entry.offset) {
+                break entry;
             }
-            return false;
+            // it cannot wait for so long, or would come too late; what was joined may only be held up, and come into time again
+            let feed = &mut self.feeds[y];
+            if !feed.known {
+                self.part(y, Parting::Lost);
+                return false;
+            }
+            if entry.left.is_none() || entry.number < feed.scanned {
+                return false;
+            }
+            feed.scanned = entry.number + 1;
+            feed.counts.late += feed.drop_until(entry.number + 1, release);
         };
-        if !self.is_within(entry.offset) {
-            // it cannot wait for so long, or would come too late
-            if self.lead != Some(y) {
-                self.part(y, Parting::Lost);
-            }
-            return false;
-        }
         let end = self.log.end();
         let feed = &mut self.feeds[y];
         // what comes before in a feed that was joined until now is its own as well
@@ -169,7 +175,9 @@ impl Merge {
         let same = SAME_SKEW.min(self.window.nanos() / 4);
         let feed = &mut self.feeds[y];
         // where packets leave by a clock, what came together in a datagram tells less than what was learnt before
-        if !feed.known || feed.pacer.is_none() || (entry.offset - feed.offset).abs() > same {
+        let by = entry.offset - feed.offset;
+        let is_held_up = by > HELD_UP;
+        if !feed.known || !is_held_up && (feed.pacer.is_none() || by.abs() > same) {
             feed.offset = entry.offset;
         }
         feed.ahead = entry.left.is_none();
