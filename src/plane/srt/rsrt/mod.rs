@@ -256,11 +256,20 @@ fn fault(doing: &'static str, error: &SrtError) -> Fault {
     Fault { doing, why: Why::System(errno.unwrap_or(libc::EINVAL)) }
 }
 
+/// What a handshake says. Reasons that are not of the protocol itself are another thousand higher there than libsrt gives them out.
+fn told(code: u32) -> Rejection {
+    match i32::try_from(code) {
+        Ok(code @ 2000..) => Rejection(code - 1000),
+        Ok(code) => Rejection(code),
+        Err(_) => Rejection::UNKNOWN,
+    }
+}
+
 /// Why a call failed, in the numbers of the protocol.
 fn rejection(error: &SrtError) -> Rejection {
     match error {
         SrtError::ConnectTimeout => Rejection::TIMEOUT,
-        SrtError::Rejected(code) => i32::try_from(*code).map_or(Rejection::UNKNOWN, Rejection),
+        SrtError::Rejected(code) => told(*code),
         SrtError::EncryptionUnsupported => Rejection::UNSECURE,
         SrtError::WrongPassphrase => Rejection::BAD_SECRET,
         SrtError::Closed(_) => Rejection(1007),
