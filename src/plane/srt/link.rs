@@ -380,16 +380,22 @@ impl Link {
         }
     }
 
-    /// Sends what the shard put into the ring.
-    pub(super) fn pump(&mut self, library: &mut dyn Library, now: Instant) {
-        let Flow::Out { frames } = &mut self.flow else { return };
+    /// The latency that is asked for.
+    pub(super) fn latency(&self) -> Span {
+        self.settings.plan.latency
+    }
+
+    /// Sends what the shard put into the ring. False where there was nothing.
+    pub(super) fn pump(&mut self, library: &mut dyn Library, now: Instant) -> bool {
+        let Flow::Out { frames } = &mut self.flow else { return false };
         let longest = usize::from(self.settings.plan.payload) / PACKET_SIZE * PACKET_SIZE;
         let mut lost = false;
-        for _ in 0..frames.slots() {
+        let count = frames.slots();
+        for _ in 0..count {
             let Ok(frame) = frames.peek() else { break };
             for peer in self.peers.iter_mut().flatten() {
                 for message in frame.bytes().chunks(longest.max(PACKET_SIZE)) {
-                    match library.send(peer.socket, message) {
+                    match library.send(peer.socket, frame.at.max(peer.since), message) {
                         Sent::Yes => {}
                         Sent::Full => peer.left_out += 1,
                         Sent::Down => lost = true,
@@ -406,6 +412,7 @@ impl Link {
                 }
             }
         }
+        count > 0
     }
 
     /// Does what is due: calls again, measures, and ends what is silent or slow.
