@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use changeover::config::{Backend, Role, SrtPlan};
+use changeover::units::Span;
 use process::udp_port;
 use stage::{BOTH, Peer, Stage, datagram, local, socket, srt};
 
@@ -31,6 +32,9 @@ fn main() {
         println!("nothing to test here: run it by `cargo bench --bench srt`");
         return;
     }
+    // Words on the command line choose, as `out libsrt 10`.
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let asked = |names: &[&str]| words.iter().all(|word| names.contains(&word.as_str()));
     println!(
         "percent of a core for each Mb/s that came through: SRT's threads, with the shard; the rate that came through"
     );
@@ -38,16 +42,23 @@ fn main() {
         for rate in RATES {
             let name = if incoming { "in" } else { "out" };
             for backend in [None, Some(Backend::Libsrt), Some(Backend::Rsrt)] {
+                let who = backend.map_or_else(|| "srt-live-transmit".to_owned(), |it| format!("{it:?}").to_lowercase());
+                if !asked(&[name, &who, &rate.to_string()]) {
+                    continue;
+                }
                 let cost = measure(backend, incoming, rate);
-                let who = backend.map_or_else(|| "srt-live-transmit".to_owned(), |it| format!("{it:?}"));
                 println!("{name:>4} {rate:>4} Mb/s {who:>18} {:>8.3} {:>8.3} {:>8.1}", cost.srt, cost.all, cost.rate);
             }
         }
     }
     for backend in BOTH {
+        let who = format!("{backend:?}").to_lowercase();
+        if !asked(&["many", &who]) {
+            continue;
+        }
         let (cores, all, rate) = many(backend);
         println!(
-            "{INPUTS} inputs of 10 Mb/s by {backend:?}: {:.0} % of a core in SRT's threads, {:.0} % with the shards, at {rate:.0} Mb/s",
+            "{INPUTS} inputs of 10 Mb/s by {who}: {:.0} % of a core in SRT's threads, {:.0} % with the shards, at {rate:.0} Mb/s",
             cores * 100.0,
             all * 100.0
         );
@@ -198,8 +209,10 @@ fn measure(backend: Option<Backend>, incoming: bool, rate: u64) -> Cost {
 /// How much of a core so many inputs take, in SRT's threads and with the shards, and what came through in Mb/s.
 fn many(backend: Backend) -> (f64, f64, f64) {
     let port = udp_port();
-    // Sent by one output of rsrt, whose thread is not counted.
-    let mut sender = Stage::sending(local(port), plan(Backend::Rsrt, Role::Listener, INPUTS));
+    // Sent by one output of rsrt, whose thread is not counted. It asks for so little latency that it sends each message by itself; the
+    // inputs ask for more, and have it.
+    let each = SrtPlan { latency: Span::from_millis(10), ..plan(Backend::Rsrt, Role::Listener, INPUTS) };
+    let mut sender = Stage::sending(local(port), each);
     let inputs: Vec<_> = (0..INPUTS).map(|_| Stage::receiving(local(port), plan(backend, Role::Caller, 1))).collect();
     sender.until("all callers", |status| status.connections.iter().flatten().count() == INPUTS);
     let bytes = Arc::default();

@@ -2,170 +2,29 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+#[path = "srt/exact.rs"]
+mod exact;
 #[path = "srt/peers.rs"]
 mod peers;
 mod process;
 #[path = "srt/proxy.rs"]
 mod proxy;
+#[path = "srt/refused.rs"]
+mod refused;
 #[path = "srt/stage.rs"]
 mod stage;
+#[path = "srt/ways.rs"]
+mod ways;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use changeover::config::{Access, Backend, Role, Second, Secret, SrtPlan};
-use changeover::plane::{Refusal, Rejection, Shard, ShardSetup, SrtReason, SrtState, What};
-use changeover::units::Span;
+use changeover::plane::{Refusal, Shard, ShardSetup, SrtReason, SrtState, What};
 
+use peers::{Program, Session};
 use process::udp_port;
-use proxy::Proxy;
 use stage::{AHEAD, BOTH, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
-
-const COUNT: u32 = 1000;
-
-/// The peer's side of what a plan says, for `srt-live-transmit`.
-fn peer_url(plan: &SrtPlan, port: u16) -> String {
-    let (host, mode) = match plan.role {
-        Role::Caller => ("", "listener"),
-        Role::Listener => ("127.0.0.1", "caller"),
-        Role::Rendezvous => ("127.0.0.1", "rendezvous&adapter=127.0.0.2"),
-    };
-    let mut url = format!("srt://{host}:{port}?mode={mode}&latency=120&transtype=live");
-    if let Some(passphrase) = &plan.passphrase {
-        let length = plan.key_length.unwrap_or(16);
-        url += &format!("&passphrase={}&pbkeylen={length}", passphrase.reveal());
-    }
-    if plan.role == Role::Listener {
-        url += "&streamid=news";
-    }
-    url
-}
-
-/// Every role that each backend has, without encryption and with both lengths of key.
-fn plans() -> Vec<SrtPlan> {
-    let mut plans = Vec::new();
-    for backend in BOTH {
-        for role in [Role::Caller, Role::Listener, Role::Rendezvous] {
-            let stream_id = (role == Role::Caller).then(|| "news".to_owned());
-            plans.push(SrtPlan { stream_id: stream_id.clone(), ..srt(backend, role) });
-            for length in [16, 32] {
-                plans.push(SrtPlan {
-                    stream_id: stream_id.clone(),
-                    ..encrypted(backend, role, "a long secret", length)
-                });
-            }
-        }
-    }
-    plans.retain(|plan| plan.backend != Backend::Rsrt || plan.beyond_rsrt(local(0)).is_none());
-    plans
-}
-
-fn address(plan: &SrtPlan, port: u16) -> std::net::SocketAddr {
-    if plan.role == Role::Rendezvous { ([127, 0, 0, 2], port).into() } else { local(port) }
-}
-
-#[test]
-fn inputs_of_every_role_receive_every_byte() {
-    thread::scope(|scope| {
-        for plan in plans() {
-            scope.spawn(move || {
-                let (port, feed) = (udp_port(), udp_port());
-                let mut stage = Stage::receiving(address(&plan, port), plan.clone());
-                let _peer = Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &peer_url(&plan, port));
-                let told = stage.until_up();
-                let figures = told.connections[0].unwrap();
-                assert_eq!(figures.latency, Span::from_millis(120));
-                let What::Up { stream_id, .. } = stage.event("a connection", |what| matches!(what, What::Up { .. }))
-                else {
-                    panic!("{:?}", stage.events)
-                };
-                assert_eq!(stream_id.as_deref(), (plan.role != Role::Rendezvous).then_some("news"));
-                let sender = socket();
-                sender.connect(local(feed)).unwrap();
-                let sending = thread::spawn(move || send(&sender, 0, AHEAD + COUNT));
-                let count = receive(&stage.socket, AHEAD, AHEAD + COUNT - 1);
-                assert_eq!(count, COUNT, "{plan:?}");
-                sending.join().unwrap();
-                let key = plan.key_length.unwrap_or(0);
-                let told = stage.until("all packets counted", |status| {
-                    status.connections[0]
-                        .is_some_and(|it| it.packets == u64::from(AHEAD + COUNT) && it.key_length == key)
-                });
-                assert_eq!((told.overflow, told.refused, told.events_lost), (0, 0, 0));
-            });
-        }
-    });
-}
-
-#[test]
-fn outputs_of_every_role_send_every_byte() {
-    thread::scope(|scope| {
-        for plan in plans() {
-            scope.spawn(move || {
-                let port = udp_port();
-                let mut stage = Stage::sending(address(&plan, port), plan.clone());
-                let sink = socket();
-                let to = sink.local_addr().unwrap().port();
-                let _peer = Peer::transmit(&peer_url(&plan, port), &format!("udp://127.0.0.1:{to}"));
-                stage.until_up();
-                let sender = stage.socket.try_clone().unwrap();
-                let sending = thread::spawn(move || send(&sender, 0, AHEAD + COUNT));
-                assert_eq!(receive(&sink, AHEAD, AHEAD + COUNT - 1), COUNT, "{plan:?}");
-                sending.join().unwrap();
-                // What was ahead may have been lost on its way to the channel's start.
-                stage.until("all packets counted", |status| {
-                    status.connections[0].is_some_and(|it| it.packets >= u64::from(COUNT) && it.left_out == 0)
-                });
-                assert_eq!(stage.handle.snapshot().outputs[0][0].unavailable, 0);
-            });
-        }
-    });
-}
-
-#[test]
-fn who_may_not_come_in_is_told_why_and_the_listener_lives() {
-    thread::scope(|scope| {
-        for backend in BOTH {
-            scope.spawn(move || refuse(backend));
-        }
-    });
-}
-
-fn refuse(backend: Backend) {
-    let port = udp_port();
-    let studio =
-        Access { stream_id: Some("studio".to_owned()), from: Vec::new(), passphrase: Secret::new("of the studio") };
-    let plan = SrtPlan { access: vec![studio], key_length: Some(16), ..srt(backend, Role::Listener) };
-    let mut stage = Stage::receiving(local(port), plan);
-    let feed = udp_port();
-    let call = |rest: &str| {
-        let to = format!("srt://127.0.0.1:{port}?mode=caller&{rest}");
-        Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &to)
-    };
-    // libsrt does not say what was wrong. rsrt does, but asks the rules only of those who have the passphrase.
-    let (secret, none, id) = match backend {
-        Backend::Rsrt => (Rejection::BAD_SECRET, Rejection::UNSECURE, "of the studio"),
-        Backend::Auto | Backend::Libsrt => (Rejection::UNKNOWN, Rejection::UNKNOWN, "whatever it is"),
-    };
-    for (rest, want) in [
-        (format!("streamid=other&passphrase={id}"), Refusal::StreamId),
-        ("streamid=studio&passphrase=another one".to_owned(), Refusal::Handshake(secret)),
-        ("streamid=studio".to_owned(), Refusal::Handshake(none)),
-    ] {
-        let _peer = call(&rest);
-        // The one before may have called more than once.
-        stage.event("a refusal", |what| matches!(what, What::Refused { reason, .. } if *reason == want));
-    }
-    assert_eq!(stage.until("a listener", |status| status.refused >= 3).state, SrtState::Listening);
-    // libsrt takes the length that the listener tells it; one that does not is refused as soon as it is known.
-    let _peer = call("streamid=studio&passphrase=of the studio");
-    stage.until_up();
-    let sender = socket();
-    sender.connect(local(feed)).unwrap();
-    let sending = thread::spawn(move || send(&sender, 0, AHEAD + 100));
-    assert_eq!(receive(&stage.socket, AHEAD, AHEAD + 99), 100);
-    sending.join().unwrap();
-}
 
 #[test]
 fn a_second_publisher_is_refused_or_takes_over() {
@@ -234,19 +93,10 @@ fn a_peer_that_was_killed_is_heard_a_second_after_it_comes_back() {
 
 #[allow(clippy::disallowed_methods, reason = "the time until it is heard is what is tested")]
 fn comes_back(backend: Backend, role: Role, incoming: bool) {
-    let (port, feed, sink) = (udp_port(), udp_port(), socket());
     // The dead connection stands in the way of the new one.
     let plan = SrtPlan { callers: 1, ..srt(backend, role) };
-    let at = local(port);
-    let mut stage = if incoming { Stage::receiving(at, plan.clone()) } else { Stage::sending(at, plan.clone()) };
-    let (from, sink, udp) = if incoming {
-        let from = socket();
-        from.connect(local(feed)).unwrap();
-        (from, stage.socket.try_clone().unwrap(), format!("udp://127.0.0.1:{feed}"))
-    } else {
-        let to = sink.local_addr().unwrap();
-        (stage.socket.try_clone().unwrap(), sink, format!("udp://{to}"))
-    };
+    let Session { mut stage, from, sink, peer, program, .. } = Session::start(Program::Transmit, &plan, incoming);
+    let mut peer = Some(peer);
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let feeding = thread::spawn(move || {
         for n in 0.. {
@@ -256,10 +106,9 @@ fn comes_back(backend: Backend, role: Role, incoming: bool) {
             }
         }
     });
-    let url = peer_url(&plan, port);
     let mut bytes = [0; 2048];
     for life in 0..2 {
-        let peer = if incoming { Peer::transmit(&udp, &url) } else { Peer::transmit(&url, &udp) };
+        let peer = peer.take().unwrap_or_else(&program);
         let start = Instant::now();
         process::wait_for("a datagram", || sink.recv(&mut bytes).ok());
         let passed = start.elapsed();
@@ -268,7 +117,8 @@ fn comes_back(backend: Backend, role: Role, incoming: bool) {
             process::wait_for("more of them", || sink.recv(&mut bytes).ok());
         }
         stage.event("a connection", |what| matches!(what, What::Up { .. }));
-        peer.signal("KILL");
+        // It is killed.
+        drop(peer);
         thread::sleep(AWAY);
         while sink.recv(&mut bytes).is_ok() {}
     }
@@ -344,53 +194,6 @@ fn what_cannot_be_opened_is_said_clearly() {
         let said = open(plan);
         assert!(said.contains(&format!("`rsrt` cannot do {what}: write `libsrt`")), "{said}");
     }
-}
-
-#[test]
-fn what_is_lost_on_the_way_is_sent_again() {
-    const MESSAGES: u32 = 7000;
-    let cases = BOTH.into_iter().flat_map(|backend| [20, 50].map(|loss| (backend, loss)));
-    thread::scope(|scope| {
-        for (number, (backend, loss)) in (1_u64..).zip(cases) {
-            for incoming in [true, false] {
-                scope.spawn(move || {
-                    let [port, way, feed] = [udp_port(), udp_port(), udp_port()];
-                    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, Role::Listener) };
-                    let delay = Duration::from_millis(20);
-                    let _proxy = Proxy::start(way, local(port), loss, delay, number);
-                    let (at, sink) = (local(port), socket());
-                    let mut stage = if incoming { Stage::receiving(at, plan) } else { Stage::sending(at, plan) };
-                    let url = format!("srt://127.0.0.1:{way}?mode=caller&latency=200&transtype=live");
-                    let to = sink.local_addr().unwrap().port();
-                    let _peer = if incoming {
-                        Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &url)
-                    } else {
-                        Peer::transmit(&url, &format!("udp://127.0.0.1:{to}"))
-                    };
-                    stage.until_up();
-                    let sender = if incoming { socket() } else { stage.socket.try_clone().unwrap() };
-                    if incoming {
-                        sender.connect(local(feed)).unwrap();
-                    }
-                    let sending = thread::spawn(move || send(&sender, 0, AHEAD + MESSAGES));
-                    let sink = if incoming { &stage.socket } else { &sink };
-                    let count = receive(sink, AHEAD, AHEAD + MESSAGES - 1);
-                    sending.join().unwrap();
-                    let told = stage.until("figures", |status| {
-                        status.connections[0].is_some_and(|it| it.packets >= u64::from(MESSAGES))
-                    });
-                    let figures = told.connections[0].unwrap();
-                    assert!(count + 1 >= MESSAGES, "{count} of {MESSAGES} at {loss} of 1000: {figures:?}");
-                    // A half of what is to be expected, since a way may be kind.
-                    assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
-                    assert!(figures.retransmitted > 0, "{figures:?}");
-                    // rsrt does not measure the round trip where it only sends.
-                    let untold = backend == Backend::Rsrt && !incoming;
-                    assert!(untold || figures.rtt > Span::from_millis(35), "{figures:?}");
-                });
-            }
-        }
-    });
 }
 
 #[test]

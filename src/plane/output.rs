@@ -13,6 +13,7 @@ use super::srt::{Frame, Offered, Sink, SrtStatus};
 use super::sys::{self, Errno, SendVector};
 use crate::config::{Interface, OutputPlan};
 use crate::engine::{Frames, OutDatagram, Piece};
+use crate::units::Instant;
 
 /// The most datagrams that one system call sends.
 pub(super) const BATCH: usize = 64;
@@ -283,6 +284,8 @@ const SORTED: usize = 512;
 pub(super) struct Outlet {
     pub(super) outputs: Vec<Vec<Output>>,
     gather: SendVector,
+    /// Whether there are rings.
+    rings: bool,
     /// A datagram for rings.
     spare: Box<Frame>,
     /// Of each channel the first and last datagram, and of each datagram the next one of its channel.
@@ -295,8 +298,10 @@ pub(super) struct Outlet {
 impl Outlet {
     pub(super) fn new(outputs: Vec<Vec<Output>>, arena: &Arena) -> Self {
         let channels = outputs.len();
+        let rings = outputs.iter().flatten().any(|output| matches!(output.way, Way::Ring(_)));
         Self {
             outputs,
+            rings,
             gather: SendVector::new(BATCH, &arena.0),
             spare: Box::new(Frame::EMPTY),
             first: vec![NONE; channels],
@@ -308,6 +313,9 @@ impl Outlet {
 
     /// Sends `ready` to the outputs of their channels.
     pub(super) fn send(&mut self, ready: &[OutDatagram], arena: &Arena) {
+        if self.rings {
+            self.spare.at = Instant::from_nanos(sys::monotonic_ns());
+        }
         for part in ready.chunks(SORTED) {
             for (index, datagram) in (0_u16..).zip(part) {
                 let channel = datagram.channel.index();

@@ -4,9 +4,11 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -29,9 +31,19 @@ pub(crate) fn write(directory: &TempDir, text: &str) -> PathBuf {
     path
 }
 
-/// A port of UDP that nobody has at the moment.
+/// A port of UDP that nobody has, and that neither the kernel nor this process gives to anybody else until it is bound.
 pub(crate) fn udp_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    /// Below those that the kernel gives, and those of the floods.
+    const PORTS: Range<u32> = 10_000..20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Processes that run beside this one begin elsewhere.
+        let number = std::process::id().wrapping_mul(997).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(PORTS.start + number % (PORTS.end - PORTS.start)).unwrap();
+        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A port of TCP that nobody has at the moment.

@@ -1,20 +1,87 @@
-//! Peers that are none of libsrt's own tools: ffmpeg, GStreamer, and srt-tokio, which shares nothing with the backends and keeps to
-//! its own length of key whatever a listener says.
+//! The programs at the other end of a session: libsrt's own tool, ffmpeg, GStreamer, and srt-tokio, which shares nothing with the
+//! backends.
 
+use std::io;
+use std::net::UdpSocket;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use changeover::config::{Backend, Role, SrtPlan};
-use changeover::plane::{SrtReason, What};
-use futures_util::StreamExt;
+use changeover::config::{Role, SrtPlan};
+use futures_util::{SinkExt, StreamExt};
 use srt_tokio::SrtSocket;
+use srt_tokio::options::{PacketSize, SocketOptions};
+use tokio::sync::oneshot;
 
 use super::process::udp_port;
-use super::stage::{AHEAD, BOTH, Peer, Stage, encrypted, local, receive, send, socket, srt};
+use super::proxy::Proxy;
+use super::stage::{Peer, Stage, local, socket};
 
-const COUNT: u32 = 1000;
-const SECRET: &str = "a-long-secret";
+/// The stream id of every session.
+pub(crate) const STREAM: &str = "news";
+
+/// A program that passes messages on as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Transmit,
+    Ffmpeg,
+    Gstreamer,
+    SrtTokio,
+}
+
+impl Program {
+    pub(crate) const ALL: [Self; 4] = [Self::Transmit, Self::Ffmpeg, Self::Gstreamer, Self::SrtTokio];
+
+    /// From a port of UDP to SRT where `incoming`, and else the other way; `plan` is that of the other side.
+    pub(crate) fn start(self, plan: &SrtPlan, incoming: bool, port: u16, udp: u16) -> Other {
+        if self == Self::SrtTokio {
+            return Other::Task(Task::start(plan.clone(), incoming, port, udp));
+        }
+        // With a host in its URI GStreamer calls, whatever its mode is.
+        let (host, mode) = match plan.role {
+            Role::Caller => ("", "listener"),
+            Role::Listener => ("127.0.0.1", "caller"),
+            Role::Rendezvous => ("127.0.0.1", "rendezvous"),
+        };
+        let mut more = vec![("mode", mode.to_owned())];
+        if let Some(passphrase) = &plan.passphrase {
+            more.push(("passphrase", passphrase.reveal().to_owned()));
+            more.push(("pbkeylen", plan.key_length.unwrap_or(16).to_string()));
+        }
+        match plan.role {
+            Role::Listener => more.push(("streamid", STREAM.to_owned())),
+            Role::Rendezvous => more.push(("adapter", "127.0.0.2".to_owned())),
+            Role::Caller => {}
+        }
+        let joined = |by: &str| more.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(by);
+        let latency = plan.latency.nanos() / 1_000_000;
+        let (from, to) = (format!("udp://127.0.0.1:{udp}"), format!("srt://{host}:{port}"));
+        Other::Process(match (self, incoming) {
+            (Self::Gstreamer, true) => pipeline(&format!(
+                "udpsrc address=127.0.0.1 port={udp} ! srtsink uri={to} latency={latency} sync=false {}",
+                joined(" ")
+            )),
+            (Self::Gstreamer, false) => pipeline(&format!(
+                "srtsrc uri={to} latency={latency} {} ! udpsink host=127.0.0.1 port={udp} sync=false",
+                joined(" ")
+            )),
+            (Self::Ffmpeg, _) => {
+                let srt = format!("{to}?latency={latency}000&transtype=live&pkt_size=1316&{}", joined("&"));
+                let udp = format!("{from}?pkt_size=1316");
+                let (from, to) = if incoming { (udp, srt) } else { (srt, udp) };
+                let mut command = Command::new("ffmpeg");
+                // Bytes, of which it understands nothing.
+                command.args(["-nostdin", "-loglevel", "quiet", "-f", "data", "-raw_packet_size", "1316", "-i", &from]);
+                command.args(["-map", "0", "-c", "copy", "-f", "data", &to]);
+                Peer::spawn(command, "ffmpeg")
+            }
+            (Self::Transmit | Self::SrtTokio, _) => {
+                let srt = format!("{to}?latency={latency}&transtype=live&{}", joined("&"));
+                if incoming { Peer::transmit(&from, &srt) } else { Peer::transmit(&srt, &from) }
+            }
+        })
+    }
+}
 
 /// A pipeline, in the words of `gst-launch-1.0`.
 fn pipeline(words: &str) -> Peer {
@@ -23,174 +90,120 @@ fn pipeline(words: &str) -> Peer {
     Peer::spawn(command, "gstreamer1.0-tools with gstreamer1.0-plugins-bad")
 }
 
-fn for_each(cases: impl IntoIterator<Item = (Backend, bool)>, test: impl Fn(Backend, bool) + Copy + Send) {
-    thread::scope(|scope| {
-        for (backend, flag) in cases {
-            scope.spawn(move || test(backend, flag));
-        }
-    });
+/// The other end, ended with its test.
+pub(crate) enum Other {
+    Process(#[allow(dead_code, reason = "it is held")] Peer),
+    Task(#[allow(dead_code, reason = "it is held")] Task),
 }
 
-fn both_ways() -> impl Iterator<Item = (Backend, bool)> {
-    BOTH.into_iter().flat_map(|backend| [true, false].map(|incoming| (backend, incoming)))
+/// srt-tokio, on a thread of its own.
+pub(crate) struct Task {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// A program that passes messages on as they are.
-#[derive(Clone, Copy, Debug)]
-enum Program {
-    Ffmpeg,
-    Gstreamer,
-}
-
-impl Program {
-    /// From a port of UDP to SRT where `incoming`, and else the other way; `plan` is that of the other side.
-    fn start(self, plan: &SrtPlan, incoming: bool, port: u16, udp: u16) -> Peer {
-        // With a host in its URI GStreamer calls, whatever its mode is.
-        let (host, mode) = if plan.role == Role::Caller { ("", "listener") } else { ("127.0.0.1", "caller") };
-        let mut more = vec![("mode", mode.to_owned())];
-        if let Some(passphrase) = &plan.passphrase {
-            more.push(("passphrase", passphrase.reveal().to_owned()));
-            more.push(("pbkeylen", plan.key_length.unwrap_or(16).to_string()));
-        }
-        if plan.role == Role::Listener {
-            more.push(("streamid", "news".to_owned()));
-        }
-        let joined = |by: &str| more.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(by);
-        match (self, incoming) {
-            (Self::Gstreamer, true) => pipeline(&format!(
-                "udpsrc address=127.0.0.1 port={udp} ! srtsink uri=srt://{host}:{port} latency=120 sync=false {}",
-                joined(" ")
-            )),
-            (Self::Gstreamer, false) => pipeline(&format!(
-                "srtsrc uri=srt://{host}:{port} latency=120 {} ! udpsink host=127.0.0.1 port={udp} sync=false",
-                joined(" ")
-            )),
-            (Self::Ffmpeg, _) => {
-                let srt = format!("srt://{host}:{port}?latency=120000&transtype=live&pkt_size=1316&{}", joined("&"));
-                let udp = format!("udp://127.0.0.1:{udp}?pkt_size=1316");
-                let (from, to) = if incoming { (udp, srt) } else { (srt, udp) };
-                let mut command = Command::new("ffmpeg");
-                // Bytes, of which it understands nothing.
-                command.args(["-nostdin", "-loglevel", "quiet", "-f", "data", "-raw_packet_size", "1316", "-i", &from]);
-                command.args(["-map", "0", "-c", "copy", "-f", "data", &to]);
-                Peer::spawn(command, "ffmpeg")
-            }
+impl Drop for Task {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
         }
     }
 }
 
-#[test]
-fn other_programs_send_and_receive_every_byte() {
-    let mut number = 0;
-    thread::scope(|scope| {
-        for (backend, incoming) in both_ways() {
-            for role in [Role::Caller, Role::Listener] {
-                for program in [Program::Ffmpeg, Program::Gstreamer] {
-                    // Each has each length of key, though not in each role and direction.
-                    let key = [None, Some(16), Some(32)][number % 3];
-                    number += 1;
-                    scope.spawn(move || exact(program, backend, role, incoming, key));
-                }
+impl Task {
+    fn start(plan: SrtPlan, incoming: bool, port: u16, udp: u16) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let carrying = async move {
+            tokio::select! {
+                ended = carry(&plan, incoming, port, udp) => eprintln!("srt-tokio ended: {ended:?}"),
+                _ = stopped => {}
             }
-        }
-    });
-}
-
-fn plan(backend: Backend, role: Role, key: Option<u8>) -> SrtPlan {
-    let stream_id = (role == Role::Caller).then(|| "news".to_owned());
-    let plan = match key {
-        Some(length) => encrypted(backend, role, SECRET, length),
-        None => srt(backend, role),
-    };
-    SrtPlan { stream_id, ..plan }
-}
-
-fn exact(program: Program, backend: Backend, role: Role, incoming: bool, key: Option<u8>) {
-    let plan = plan(backend, role, key);
-    let (port, udp, sink) = (udp_port(), udp_port(), socket());
-    let at = local(port);
-    let mut stage = if incoming { Stage::receiving(at, plan.clone()) } else { Stage::sending(at, plan.clone()) };
-    let (from, sink, udp) = if incoming {
-        let from = socket();
-        from.connect(local(udp)).unwrap();
-        (from, stage.socket.try_clone().unwrap(), udp)
-    } else {
-        let to = sink.local_addr().unwrap().port();
-        (stage.socket.try_clone().unwrap(), sink, to)
-    };
-    let _peer = program.start(&plan, incoming, port, udp);
-    let (connected, is_connected) = std::sync::mpsc::channel::<()>();
-    let sending = thread::spawn(move || {
-        // ffmpeg looks at what it is to send before it calls.
-        while is_connected.recv_timeout(Duration::from_millis(5)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            let _ = from.send(&super::stage::datagram(0));
-        }
-        send(&from, 0, AHEAD + COUNT);
-    });
-    let told = stage.until_up();
-    assert_eq!(told.connections[0].unwrap().key_length, key.unwrap_or(0), "{program:?} {plan:?}");
-    drop(connected);
-    assert_eq!(receive(&sink, AHEAD, AHEAD + COUNT - 1), COUNT, "{program:?} {plan:?}");
-    sending.join().unwrap();
+        };
+        let thread = thread::spawn(|| runtime().block_on(carrying));
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
 }
 
 /// What runs srt-tokio.
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-#[test]
-fn a_key_of_another_length_is_refused_and_the_listener_lives() {
-    for_each(BOTH.map(|backend| (backend, true)), |backend, _| {
-        let port = udp_port();
-        let mut stage = Stage::receiving(local(port), encrypted(backend, Role::Listener, SECRET, 16));
-        for length in [32, 16] {
-            let calling = thread::spawn(move || {
-                runtime().block_on(async {
-                    let call = SrtSocket::builder().encryption(length, SECRET).call(local(port), None).await;
-                    // Long enough to be seen; it is closed from the other side, or with the test.
-                    if let Ok(mut peer) = call {
-                        let _ = tokio::time::timeout(Duration::from_secs(2), peer.next()).await;
-                    }
-                });
-            });
-            stage.event("what is made of the key", |what| match what {
-                What::Down { reason, .. } => *reason == SrtReason::KeyLength { wanted: 16, found: 32 } && length == 32,
-                What::Up { .. } => length == 16,
-                What::Refused { .. } | What::Failed { .. } | What::Member { .. } => false,
-            });
-            calling.join().unwrap();
+#[allow(clippy::disallowed_methods, reason = "srt-tokio is told when a message was made")]
+async fn carry(plan: &SrtPlan, incoming: bool, port: u16, udp: u16) -> io::Result<()> {
+    let latency = u64::try_from(plan.latency.nanos()).unwrap();
+    // It says that its MTU (draft-sharabayko-srt 3.2.1, with all headers) is what it was told its largest message is. rsrt keeps to
+    // that, and takes no message of 1316 bytes from somebody whose MTU is 1316.
+    let mtu = |options: &mut SocketOptions| options.sender.max_payload_size = PacketSize(1316 + 44);
+    let mut builder = SrtSocket::builder().latency(Duration::from_nanos(latency)).set(mtu);
+    if let Some(passphrase) = &plan.passphrase {
+        builder = builder.encryption(plan.key_length.unwrap_or(16).into(), passphrase.reveal());
+    }
+    let mut srt = match plan.role {
+        Role::Caller => builder.listen_on(local(port)).await?,
+        Role::Listener => builder.call(local(port), Some(STREAM)).await?,
+        Role::Rendezvous => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    if incoming {
+        let from = tokio::net::UdpSocket::bind(local(udp)).await?;
+        let mut bytes = [0; 2048];
+        loop {
+            let len = from.recv(&mut bytes).await?;
+            srt.send((Instant::now(), rsrt::Bytes::copy_from_slice(&bytes[..len]))).await?;
         }
-    });
+    }
+    let to = tokio::net::UdpSocket::bind(local(0)).await?;
+    while let Some(message) = srt.next().await {
+        to.send_to(&message?.1, local(udp)).await?;
+    }
+    Ok(())
 }
 
-#[test]
-fn a_way_that_is_dark_for_two_seconds_is_no_end() {
-    for_each(both_ways(), |backend, incoming| {
-        let [port, way, feed] = [udp_port(), udp_port(), udp_port()];
-        let plan = SrtPlan { ..srt(backend, Role::Listener) };
-        let proxy = super::proxy::Proxy::start(way, local(port), 0, Duration::from_millis(20), 1);
-        let sink = socket();
-        let url = format!("srt://127.0.0.1:{way}?mode=caller&latency=120&transtype=live");
-        let to = sink.local_addr().unwrap().port();
-        let mut stage = if incoming { Stage::receiving(local(port), plan) } else { Stage::sending(local(port), plan) };
-        let (_peer, from, sink) = if incoming {
-            let from = socket();
-            from.connect(local(feed)).unwrap();
-            (Peer::transmit(&format!("udp://127.0.0.1:{feed}"), &url), from, stage.socket.try_clone().unwrap())
-        } else {
-            let peer = Peer::transmit(&url, &format!("udp://127.0.0.1:{to}"));
-            (peer, stage.socket.try_clone().unwrap(), sink)
+/// A shard, a program, and perhaps a way between them that loses and delays; what is sent by UDP at one end comes at the other.
+pub(crate) struct Session {
+    pub(crate) stage: Stage,
+    pub(crate) from: UdpSocket,
+    pub(crate) sink: UdpSocket,
+    pub(crate) way: Option<Proxy>,
+    pub(crate) peer: Other,
+    /// Starts it once more.
+    pub(crate) program: Box<dyn Fn() -> Other>,
+}
+
+impl Session {
+    pub(crate) fn start(program: Program, plan: &SrtPlan, incoming: bool) -> Self {
+        Self::by(program, plan, incoming, |_, _| None)
+    }
+
+    /// With the way that `way` makes from one port to another, if it makes one.
+    pub(crate) fn by(
+        program: Program,
+        plan: &SrtPlan,
+        incoming: bool,
+        way: impl FnOnce(u16, u16) -> Option<Proxy>,
+    ) -> Self {
+        let [port, near, udp] = [udp_port(), udp_port(), udp_port()];
+        let way = way(near, port);
+        let called = if way.is_some() { near } else { port };
+        let (at, theirs) = match plan.role {
+            Role::Listener => (local(port), called),
+            Role::Caller => (local(called), port),
+            Role::Rendezvous => (([127, 0, 0, 2], port).into(), port),
         };
-        stage.until_up();
-        // About a second, two of darkness, and two after it, of which the last one must be whole.
-        let sending = thread::spawn(move || send(&from, 0, 6000));
-        assert_eq!(receive(&sink, AHEAD, AHEAD + 199), 200);
-        proxy.darken(true);
-        thread::sleep(Duration::from_secs(2));
-        proxy.darken(false);
-        assert_eq!(receive(&sink, 5000, 5999), 1000, "{backend:?}");
-        sending.join().unwrap();
-        assert_eq!(stage.until_up().connected, 1, "{backend:?}");
-    });
+        let (stage, from, sink, udp) = if incoming {
+            let (stage, from) = (Stage::receiving(at, plan.clone()), socket());
+            from.connect(local(udp)).unwrap();
+            let sink = stage.socket.try_clone().unwrap();
+            (stage, from, sink, udp)
+        } else {
+            let (stage, sink) = (Stage::sending(at, plan.clone()), socket());
+            let udp = sink.local_addr().unwrap().port();
+            let from = stage.socket.try_clone().unwrap();
+            (stage, from, sink, udp)
+        };
+        let plan = plan.clone();
+        let program = Box::new(move || program.start(&plan, incoming, theirs, udp));
+        Self { stage, from, sink, way, peer: program(), program }
+    }
 }

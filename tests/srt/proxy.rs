@@ -1,24 +1,25 @@
 //! A way that loses and delays datagrams, the same ones for the same seed.
 #![allow(clippy::disallowed_methods, dead_code)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Passes datagrams both ways between whoever sent to it last and one address.
+/// Passes datagrams both ways between one address and everybody who sends to it, each of whom is seen there by a port of his own.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
     dark: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    callers: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
     }
@@ -32,50 +33,85 @@ fn next(state: &mut u64) -> u64 {
     *state
 }
 
+fn bound(port: u16) -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    socket
+}
+
+/// One direction.
+struct Lane {
+    /// When each is due, and whose it is.
+    under_way: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
+    state: u64,
+    loss: u64,
+    delay: Duration,
+    dark: Arc<AtomicBool>,
+}
+
+impl Lane {
+    fn take(&mut self, caller: SocketAddr, bytes: &[u8]) {
+        if next(&mut self.state) % 1000 >= self.loss && !self.dark.load(Ordering::Relaxed) {
+            self.under_way.push_back((Instant::now() + self.delay, caller, bytes.to_vec()));
+        }
+    }
+
+    fn send_due(&mut self, send: impl Fn(SocketAddr, &[u8])) {
+        while self.under_way.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
+            let Some((_, caller, datagram)) = self.under_way.pop_front() else { break };
+            send(caller, &datagram);
+        }
+    }
+}
+
 impl Proxy {
     /// From `port` to `to` and back, each way losing `loss` of a thousand and taking `delay`.
     pub(crate) fn start(port: u16, to: SocketAddr, loss: u64, delay: Duration, seed: u64) -> Self {
-        let near = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let far = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        far.connect(to).unwrap();
-        for socket in [&near, &far] {
-            let socket = socket2::SockRef::from(socket);
-            socket.set_recv_buffer_size(4 << 20).unwrap();
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        let dark = Arc::new(AtomicBool::new(false));
-        // Who sent last: one that calls again does so from another port.
-        let caller = Arc::new(Mutex::new(None));
-        let mut threads = Vec::new();
-        for there in [true, false] {
-            let (from, onto) = if there { (&near, &far) } else { (&far, &near) };
-            let (from, onto) = (from.try_clone().unwrap(), onto.try_clone().unwrap());
-            let (stop, dark, caller) = (Arc::clone(&stop), Arc::clone(&dark), Arc::clone(&caller));
-            let mut state = seed * 2 + u64::from(there) + 1;
-            threads.push(thread::spawn(move || {
-                let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
-                let mut bytes = [0; 2048];
-                while !stop.load(Ordering::Relaxed) {
-                    from.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-                    if let Ok((len, sender)) = from.recv_from(&mut bytes) {
-                        if there {
-                            *caller.lock().unwrap() = Some(sender);
-                        }
-                        if next(&mut state) % 1000 >= loss && !dark.load(Ordering::Relaxed) {
-                            under_way.push_back((Instant::now() + delay, bytes[..len].to_vec()));
-                        }
+        let near = bound(port);
+        let (stop, dark) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let callers = Arc::new(AtomicUsize::new(0));
+        let (stopped, darkened, count) = (Arc::clone(&stop), Arc::clone(&dark), Arc::clone(&callers));
+        let lane = move |there: bool| {
+            let (state, dark) = (seed * 2 + u64::from(there) + 1, Arc::clone(&darkened));
+            Lane { under_way: VecDeque::new(), state, loss, delay, dark }
+        };
+        let runs = move || !stopped.load(Ordering::Relaxed);
+        let pass = move || {
+            let mut callers: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
+            let (near, runs) = (&near, &runs);
+            thread::scope(|scope| {
+                let (mut bytes, mut there) = ([0; 2048], lane(true));
+                while runs() {
+                    if let Ok((len, caller)) = near.recv_from(&mut bytes) {
+                        callers.entry(caller).or_insert_with(|| {
+                            let far = bound(0);
+                            far.connect(to).unwrap();
+                            count.fetch_add(1, Ordering::Relaxed);
+                            let (from, mut back) = (far.try_clone().unwrap(), lane(false));
+                            scope.spawn(move || {
+                                let mut bytes = [0; 2048];
+                                while runs() {
+                                    if let Ok(len) = from.recv(&mut bytes) {
+                                        back.take(caller, &bytes[..len]);
+                                    }
+                                    back.send_due(|caller, datagram| drop(near.send_to(datagram, caller)));
+                                }
+                            });
+                            far
+                        });
+                        there.take(caller, &bytes[..len]);
                     }
-                    while under_way.front().is_some_and(|(due, _)| *due <= Instant::now()) {
-                        let Some((_, datagram)) = under_way.pop_front() else { break };
-                        let _ = match *caller.lock().unwrap() {
-                            Some(caller) if !there => onto.send_to(&datagram, caller),
-                            _ => onto.send(&datagram),
-                        };
-                    }
+                    there.send_due(|caller, datagram| drop(callers[&caller].send(datagram)));
                 }
-            }));
-        }
-        Self { stop, dark, threads }
+            });
+        };
+        Self { stop, dark, callers, thread: Some(thread::spawn(pass)) }
+    }
+
+    /// How many have sent something so far.
+    pub(crate) fn callers(&self) -> usize {
+        self.callers.load(Ordering::Relaxed)
     }
 
     /// Loses everything from now on, or no longer.

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -187,6 +188,33 @@ pub(crate) fn datagram(n: u32) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Whether everything is to be tried at its full length, which takes some minutes, and not a choice of it.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("CHANGEOVER_SRT_FULL").is_some_and(|value| value == "1")
+}
+
+/// The turn of one session: no more of them run at a time in this process than its processors bear.
+pub(crate) struct Turn;
+
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Turn {
+    pub(crate) fn take() -> Self {
+        let most = 4 * thread::available_parallelism().map_or(1, usize::from);
+        let taken = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = TURNS.1.wait_while(taken, |taken| *taken >= most).unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURNS.1.notify_one();
+    }
 }
 
 /// Datagrams that are sent before those that are counted.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 use super::event::{End, Refusal, Rejection, SrtEvent, What};
 use super::library::SocketId;
@@ -13,7 +14,9 @@ use crate::units::{Instant, Span};
 
 /// A publisher that was silent for so long does not keep its place: it died, and this is the one that replaced it.
 pub(super) const STALE: Span = Span::from_millis(500);
-/// Nor does a caller of an output that acknowledged nothing for so long, which is seen twice a second.
+/// A caller of an output that acknowledged nothing for so long gives its place to one from its own address: it was killed, and is
+/// back. Nobody else gets it before the connection has ended, since a way may be dark for longer; but one that never acknowledged
+/// anything gives it to anybody. This is seen twice a second.
 pub(super) const UNANSWERED: Span = Span::from_millis(1000);
 
 /// Tells control what happened to one input or output. It never waits: what finds the channel full is counted.
@@ -44,6 +47,22 @@ pub(super) struct Admitted {
     pub(super) at: Instant,
 }
 
+/// The place of a caller of an output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    /// When something last came from it.
+    pub(super) heard: Instant,
+    /// Its address, once it has acknowledged anything.
+    pub(super) of: Option<IpAddr>,
+}
+
+impl Seat {
+    /// Whether `caller` may have it.
+    pub(super) fn is_free_for(&self, caller: IpAddr, now: Instant) -> bool {
+        now.since(self.heard) > UNANSWERED && self.of.is_none_or(|of| of == caller)
+    }
+}
+
 /// What the door says to a caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'a> {
@@ -64,8 +83,10 @@ pub(super) struct Door {
     bonds: bool,
     places: usize,
     taken: AtomicUsize,
-    /// When something last came from the publisher, or from the caller that was silent for longest, on the engine's clock.
+    /// When something last came from the publisher, on the engine's clock.
     heard: AtomicI64,
+    /// The callers of an output.
+    seats: Mutex<Vec<Seat>>,
     refused: AtomicU64,
     admitted: Sender<Admitted>,
     teller: Arc<Teller>,
@@ -88,6 +109,7 @@ impl Door {
             places,
             taken: AtomicUsize::new(0),
             heard: AtomicI64::new(i64::MIN),
+            seats: Mutex::new(Vec::with_capacity(places)),
             refused: AtomicU64::new(0),
             admitted,
             teller,
@@ -125,7 +147,7 @@ impl Door {
 
     fn judge(&self, address: IpAddr, stream_id: Option<&str>, now: Instant) -> Result<Option<&Secret>, Refusal> {
         let passphrase = self.rule(address, stream_id)?;
-        if self.bonds { Ok(passphrase) } else { self.place(now).map(|()| passphrase) }
+        if self.bonds { Ok(passphrase) } else { self.place(address, now).map(|()| passphrase) }
     }
 
     /// The passphrase by the first rule that fits.
@@ -146,14 +168,14 @@ impl Door {
         Err(reason)
     }
 
-    /// Whether one more has a place, be it that of a publisher that must go.
-    pub(super) fn place(&self, now: Instant) -> Result<(), Refusal> {
+    /// Whether one more has a place, be it that of another that must go.
+    pub(super) fn place(&self, caller: IpAddr, now: Instant) -> Result<(), Refusal> {
         if self.taken.load(Ordering::Acquire) < self.places {
             return Ok(());
         }
         let silent = now.since(Instant::from_nanos(self.heard.load(Ordering::Acquire)));
         match self.second {
-            None if silent > UNANSWERED => Ok(()),
+            None if self.seats.lock().iter().any(|seat| seat.is_free_for(caller, now)) => Ok(()),
             None => Err(Refusal::Full),
             Some(Second::TakeOver) => Ok(()),
             Some(Second::Refuse) if silent > STALE => Ok(()),
@@ -167,6 +189,12 @@ impl Door {
 
     pub(super) fn set_heard(&self, at: Instant) {
         self.heard.store(at.nanos(), Ordering::Release);
+    }
+
+    pub(super) fn set_seats(&self, all: impl Iterator<Item = Seat>) {
+        let mut seats = self.seats.lock();
+        seats.clear();
+        seats.extend(all);
     }
 
     pub(super) fn refused(&self) -> u64 {
@@ -268,7 +296,26 @@ mod tests {
         assert!(matches!(output.knock(SocketId(2), from, "", NOW), Verdict::Admit(_)));
         output.set_taken(2);
         assert_eq!(output.knock(SocketId(3), from, "", late), Verdict::Refuse(Rejection::OVERUSE));
-        assert!(matches!(output.knock(SocketId(3), from, "", NOW + UNANSWERED + STALE), Verdict::Admit(_)));
+    }
+
+    #[test]
+    fn a_viewer_that_is_silent_gives_its_place_to_itself_alone_and_one_that_never_spoke_to_anybody() {
+        let (output, _told) = door(Vec::new(), None, 1);
+        output.set_taken(1);
+        let knock = |from: &str, late| output.knock(SocketId(1), format!("{from}:1").parse().unwrap(), "", NOW + late);
+        let late = Span::from_millis(1001);
+        let full = Verdict::Refuse(Rejection::OVERUSE);
+        output.set_seats([Seat { heard: NOW, of: Some("192.0.2.1".parse().unwrap()) }].into_iter());
+        for (from, late, free) in [
+            ("192.0.2.1", UNANSWERED, false),
+            ("192.0.2.1", late, true),
+            ("[::ffff:192.0.2.1]", late, true),
+            ("192.0.2.2", Span::from_secs(60), false),
+        ] {
+            assert_eq!(knock(from, late) != full, free, "{from} {late:?}");
+        }
+        output.set_seats([Seat { heard: NOW, of: None }].into_iter());
+        assert!(knock("192.0.2.2", late) != full && knock("192.0.2.2", UNANSWERED) == full);
     }
 
     #[test]

@@ -121,6 +121,10 @@ pub(super) trait Library: Send {
     fn hears_the_bell(&self) -> bool {
         false
     }
+    /// How long what is to be sent may wait at most, so that several messages are sent at a time.
+    fn longest_nap(&self) -> Span {
+        Span::ZERO
+    }
     /// Begins to call; the outcome is learned by [`Library::wait`] and [`Library::phase`].
     fn dial(&mut self, settings: &Settings) -> Result<SocketId, Fault>;
     /// Listens; whoever calls is let in by `door`.
@@ -135,8 +139,8 @@ pub(super) trait Library: Send {
     fn rejection(&mut self, socket: SocketId) -> Rejection;
     /// Receives one message.
     fn receive(&mut self, socket: SocketId, now: Instant, frame: &mut Frame) -> Received;
-    /// Sends one message.
-    fn send(&mut self, socket: SocketId, message: &[u8]) -> Sent;
+    /// Sends one message, that was ready to be sent at `at`.
+    fn send(&mut self, socket: SocketId, at: Instant, message: &[u8]) -> Sent;
     /// The stream id that a caller sent.
     fn stream_id(&mut self, socket: SocketId) -> Option<String>;
     /// The length of the key in bytes, 0 without encryption.

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Receiver;
 
-use super::access::{Admitted, Door, STALE, Teller, UNANSWERED};
+use super::access::{Admitted, Door, Teller};
 use super::backoff::Backoff;
-use super::event::{MemberState, Reason, Refusal, Rejection, SrtState, SrtStatus, What};
+use super::event::{Reason, Refusal, Rejection, SrtState, SrtStatus, What};
 use super::library::{Direction, Fault, Library, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Consumer, Doorbell, Frame, Producer};
 use crate::config::{Bond, Interface, Role};
@@ -22,8 +22,10 @@ use crate::plane::error;
 use crate::plane::interface::Interfaces;
 use crate::ts::PACKET_SIZE;
 use crate::units::{Instant, Span};
+use peer::{Peer, place_for};
 
 mod figures;
+mod peer;
 
 /// How often figures are read.
 const MEASURE: Span = Span::from_millis(500);
@@ -38,6 +40,8 @@ const HELD: Span = Span::from_secs(1);
 const TURN: usize = 256;
 /// Handshakes that are followed at once.
 const WAITING: usize = 1024;
+/// How much sooner than `connect` says a backend may give up a call.
+const SLACK: Span = Span::from_millis(100);
 /// How long a handshake may take before nobody asks any more how it ended.
 const HANDSHAKE: Span = Span::from_secs(10);
 
@@ -53,40 +57,6 @@ pub(super) enum Flow {
     },
     /// From the shard.
     Out { frames: Consumer },
-}
-
-/// One connection.
-#[derive(Debug)]
-struct Peer {
-    socket: SocketId,
-    address: SocketAddr,
-    since: Instant,
-    /// When something last came from it.
-    heard: Instant,
-    left_out: u64,
-    /// Of the last measurement.
-    measured_at: Instant,
-    bytes: u64,
-    packets: u64,
-    dropped: u64,
-    acknowledgements: u64,
-    /// Measurements on end in which it was too slow.
-    slow: u32,
-    /// The ways of a bond, as they were told.
-    members: Vec<(SocketAddr, MemberState)>,
-    /// Something came from it at all.
-    spoke: bool,
-}
-
-impl Peer {
-    /// Whether it fell silent, and may be dead.
-    fn is_quiet(&self, direction: Direction, now: Instant) -> bool {
-        let long = match direction {
-            Direction::In => STALE,
-            Direction::Out => UNANSWERED,
-        };
-        self.spoke && now.since(self.heard) > long
-    }
 }
 
 /// A listener's side.
@@ -118,6 +88,8 @@ pub(super) struct Link {
     /// How many connections stand, for the shard.
     present: Arc<AtomicUsize>,
     retry_at: Instant,
+    /// A call that failed before this was answered.
+    answer_by: Instant,
     measure_at: Instant,
     backoff: Backoff,
     /// Why it last failed, so that it is told once.
@@ -149,6 +121,7 @@ impl Link {
             peers: (0..places).map(|_| None).collect(),
             present,
             retry_at: Instant::LONG_AGO,
+            answer_by: Instant::LONG_AGO,
             measure_at: Instant::LONG_AGO,
             backoff,
             told: None,
@@ -189,6 +162,7 @@ impl Link {
 
     /// Listens or calls.
     fn open(&mut self, library: &mut dyn Library, now: Instant) -> Result<(), Fault> {
+        self.answer_by = now + self.settings.plan.connect - SLACK;
         let found = find_local(&mut self.settings);
         let opened = found.and_then(|()| match &self.hall {
             Some(hall) => library.listen(&self.settings, &hall.door).map(|socket| self.listener = Some(socket)),
@@ -238,13 +212,17 @@ impl Link {
             hall.waiting.retain(|admitted| admitted.socket != socket);
             let stream_id = library.stream_id(socket);
             // Several may have been let in before the first of them was accepted.
-            if let Err(reason) = hall.door.place(now) {
-                hall.door.refuse(address, stream_id, reason, now);
-                library.close(socket);
-                continue;
-            }
-            let free = self.peers.iter().position(Option::is_none);
-            let place = free.unwrap_or_else(|| self.quietest());
+            let caller = address.ip().to_canonical();
+            let place =
+                hall.door.place(caller, now).map(|()| place_for(&self.peers, caller, self.settings.direction, now));
+            let place = match place {
+                Ok(place) => place,
+                Err(reason) => {
+                    hall.door.refuse(address, stream_id, reason, now);
+                    library.close(socket);
+                    continue;
+                }
+            };
             let reason = match self.settings.direction {
                 Direction::In => Reason::Replaced,
                 // The only way to lose the place at an output.
@@ -258,12 +236,6 @@ impl Link {
             self.listener = None;
             self.failed(Reason::Lost, now);
         }
-    }
-
-    /// The place of the peer that was silent for longest.
-    fn quietest(&self) -> usize {
-        let heard = self.peers.iter().enumerate().filter_map(|(place, peer)| Some((peer.as_ref()?.heard, place)));
-        heard.min().map_or(0, |(_, place)| place)
     }
 
     /// Whether a peer that was called is there after all.
@@ -291,10 +263,16 @@ impl Link {
                 let rejection = library.rejection(socket);
                 library.close(socket);
                 self.call = None;
-                let silent = matches!(rejection, Rejection::TIMEOUT | Rejection::UNKNOWN);
+                let reason = match rejection {
+                    Rejection::TIMEOUT => Reason::NoAnswer,
+                    Rejection::UNKNOWN if now >= self.answer_by => Reason::NoAnswer,
+                    // It was let in, and closed before that was seen.
+                    Rejection::UNKNOWN => Reason::Lost,
+                    told => Reason::Rejected(told),
+                };
+                let silent = reason == Reason::NoAnswer;
                 let pause = if silent { self.backoff.short() } else { self.backoff.pause() };
                 self.retry_at = now + pause;
-                let reason = if silent { Reason::NoAnswer } else { Reason::Rejected(rejection) };
                 if self.peers.iter().all(Option::is_none) {
                     self.failed(reason, now);
                 }
@@ -318,25 +296,16 @@ impl Link {
             && found != wanted
         {
             library.close(socket);
-            self.retry_at = now + self.backoff.pause();
-            self.teller.tell(now, What::Down { peer: address, reason: Reason::KeyLength { wanted, found } });
+            let reason = Reason::KeyLength { wanted, found };
+            if self.hall.is_some() {
+                self.teller.tell(now, What::Down { peer: address, reason });
+            } else {
+                self.retry_at = now + self.backoff.pause();
+                self.failed(reason, now);
+            }
             return;
         }
-        let peer = Peer {
-            socket,
-            address,
-            since: now,
-            heard: now,
-            left_out: 0,
-            measured_at: now,
-            bytes: 0,
-            packets: 0,
-            dropped: 0,
-            acknowledgements: 0,
-            slow: 0,
-            members: Vec::new(),
-            spoke: false,
-        };
+        let peer = Peer::new(socket, address, now);
         if let Some(free) = self.peers.get_mut(place) {
             *free = Some(peer);
         }
@@ -372,6 +341,7 @@ impl Link {
         if let Some(hall) = &self.hall {
             hall.door.set_taken(count);
             hall.door.set_heard(now);
+            hall.door.set_seats(self.peers.iter().flatten().map(Peer::seat));
         }
         self.publish();
     }
@@ -410,16 +380,22 @@ impl Link {
         }
     }
 
-    /// Sends what the shard put into the ring.
-    pub(super) fn pump(&mut self, library: &mut dyn Library, now: Instant) {
-        let Flow::Out { frames } = &mut self.flow else { return };
+    /// The latency that is asked for.
+    pub(super) fn latency(&self) -> Span {
+        self.settings.plan.latency
+    }
+
+    /// Sends what the shard put into the ring. False where there was nothing.
+    pub(super) fn pump(&mut self, library: &mut dyn Library, now: Instant) -> bool {
+        let Flow::Out { frames } = &mut self.flow else { return false };
         let longest = usize::from(self.settings.plan.payload) / PACKET_SIZE * PACKET_SIZE;
         let mut lost = false;
-        for _ in 0..frames.slots() {
+        let count = frames.slots();
+        for _ in 0..count {
             let Ok(frame) = frames.peek() else { break };
             for peer in self.peers.iter_mut().flatten() {
                 for message in frame.bytes().chunks(longest.max(PACKET_SIZE)) {
-                    match library.send(peer.socket, message) {
+                    match library.send(peer.socket, frame.at.max(peer.since), message) {
                         Sent::Yes => {}
                         Sent::Full => peer.left_out += 1,
                         Sent::Down => lost = true,
@@ -436,6 +412,7 @@ impl Link {
                 }
             }
         }
+        count > 0
     }
 
     /// Does what is due: calls again, measures, and ends what is silent or slow.

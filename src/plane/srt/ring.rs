@@ -17,7 +17,7 @@ pub(in crate::plane) const LONGEST: usize = 1456;
 /// One message and when it came.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::plane) struct Frame {
-    /// For what is received, when it was to be delivered; for what is sent, nothing.
+    /// For what is received, when it was to be delivered; for what is sent, when it was put into the ring.
     pub(in crate::plane) at: Instant,
     len: u16,
     bytes: [u8; LONGEST],

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
@@ -20,6 +21,12 @@ use crate::units::{Instant, Span};
 const PATIENCE: Span = Span::from_millis(10);
 /// How often timers are looked at.
 const TICK: Span = Span::from_millis(20);
+/// While something is sent all the time, it is taken out of the rings once in this part of the least latency: a thread that is woken
+/// for each message costs more than the message. It leaves as much less time to send again what was lost.
+const NAPS: i64 = 24;
+
+/// What comes from many senders within so long is received together, so that it is not woken for each message.
+const TOGETHER: Span = Span::from_millis(1);
 
 /// What a worker is asked.
 enum Command {
@@ -98,9 +105,9 @@ pub(super) fn alone<L: Library + 'static>(
             }
         };
         let _ = started.send(Ok(()));
-        let tick_at = Instant::LONG_AGO;
+        let (tick_at, look_at) = (Instant::LONG_AGO, Instant::LONG_AGO);
         let (links, ready) = (BTreeMap::new(), Vec::new());
-        Running { direction, library, asked, bell, epoll, links, ready, tick_at }.run();
+        Running { direction, library, asked, bell, epoll, links, ready, tick_at, look_at, nap: None }.run();
     })?;
     outcome.recv().map_err(std::io::Error::other)??;
     Ok(worker)
@@ -138,6 +145,10 @@ struct Running {
     links: BTreeMap<u64, Link>,
     ready: Vec<SocketId>,
     tick_at: Instant,
+    /// When a library that does not wait for the bell is to be asked again, or was asked, for what it has to tell.
+    look_at: Instant,
+    /// How long to let messages gather before it looks for more. Where they are sent, the bell counts as rung meanwhile.
+    nap: Option<Span>,
 }
 
 fn now() -> Instant {
@@ -163,18 +174,37 @@ impl Running {
             }
             self.ready.clear();
             match self.direction {
-                _ if self.library.hears_the_bell() => {
-                    self.library.wait(TICK, &mut self.ready);
-                    self.bell.hear();
-                }
-                Direction::In => self.library.wait(PATIENCE, &mut self.ready),
-                Direction::Out => {
-                    self.epoll.wait(PATIENCE.nanos());
-                    self.bell.hear();
-                    self.library.wait(Span::ZERO, &mut self.ready);
-                }
+                _ if self.library.hears_the_bell() => self.library.wait(self.nap.unwrap_or(TICK), &mut self.ready),
+                Direction::In => self.wait_to_receive(),
+                Direction::Out => self.wait_to_send(),
             }
             self.round(now());
+        }
+    }
+
+    fn wait_to_receive(&mut self) {
+        if let Some(nap) = self.nap {
+            thread::sleep(Duration::from_nanos(nap.nanos().unsigned_abs()));
+        }
+        self.library.wait(PATIENCE, &mut self.ready);
+        let (now, before) = (now(), self.look_at);
+        self.look_at = now;
+        let many = match self.nap {
+            None => now.since(before) < Span::from_nanos(TOGETHER.nanos() / 2),
+            Some(_) => self.ready.len() > 1,
+        };
+        self.nap = many.then_some(TOGETHER);
+    }
+
+    fn wait_to_send(&mut self) {
+        match self.nap {
+            Some(nap) => thread::sleep(Duration::from_nanos(nap.nanos().unsigned_abs())),
+            None => drop(self.epoll.wait(PATIENCE.nanos())),
+        }
+        let now = now();
+        if self.nap.is_none() || now >= self.look_at {
+            self.look_at = now + PATIENCE;
+            self.library.wait(Span::ZERO, &mut self.ready);
         }
     }
 
@@ -187,17 +217,36 @@ impl Running {
                 None => library.close(socket),
             }
         }
-        if self.direction == Direction::Out {
-            for link in self.links.values_mut() {
-                guard(library, link, |library, link| link.pump(library, now));
+        match self.direction {
+            Direction::In if self.library.hears_the_bell() => self.bell.hear(),
+            Direction::In => {}
+            Direction::Out => {
+                self.nap = self.pump(now);
+                if self.nap.is_none() {
+                    self.bell.hear();
+                    // What came before it was heard did not ring.
+                    self.nap = self.pump(now);
+                }
             }
         }
+        let library = self.library.as_mut();
         if now >= self.tick_at {
             self.tick_at = now + TICK;
             for link in self.links.values_mut() {
                 guard(library, link, |library, link| link.tick(library, now));
             }
         }
+    }
+
+    /// Sends what is in the rings; for how long it may be left alone after that, if there was anything.
+    fn pump(&mut self, now: Instant) -> Option<Span> {
+        let library = self.library.as_mut();
+        let (mut any, mut nap) = (false, library.longest_nap());
+        for link in self.links.values_mut() {
+            guard(library, link, |library, link| any |= link.pump(library, now));
+            nap = nap.min(Span::from_nanos(link.latency().nanos() / NAPS));
+        }
+        any.then_some(nap)
     }
 
     fn obey(&mut self, command: Command) {
@@ -266,7 +315,7 @@ mod tests {
             frame.set_len(188);
             Received::Message
         }
-        fn send(&mut self, _socket: SocketId, _message: &[u8]) -> Sent {
+        fn send(&mut self, _socket: SocketId, _at: Instant, _message: &[u8]) -> Sent {
             Sent::Yes
         }
         fn stream_id(&mut self, _socket: SocketId) -> Option<String> {

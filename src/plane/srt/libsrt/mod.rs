@@ -54,6 +54,8 @@ const PACKETS: (usize, usize) = (4096, 1 << 18);
 const UNUSED: usize = 256;
 /// Sockets that one wait can name.
 const EVENTS: usize = 256;
+/// How long a message may wait to be sent with others. The receiver is told when it was ready, so it delivers it no later for that.
+const NAP: Span = Span::from_millis(5);
 /// How far back the time of a message is believed.
 const OLDEST: Span = Span::from_secs(1);
 
@@ -123,6 +125,8 @@ pub(super) struct Backend {
     next_entrance: usize,
     /// Bonds that were dialled.
     groups: BTreeMap<SocketId, Group>,
+    /// The last message that was received was the last that this has for now.
+    drained: Option<SocketId>,
     /// What to add to the library's time in ns to have an [`Instant`]'s.
     offset_ns: i64,
 }
@@ -141,6 +145,7 @@ impl Backend {
             listeners: BTreeMap::new(),
             next_entrance,
             groups: BTreeMap::new(),
+            drained: None,
             offset_ns: 0,
         })
     }
@@ -304,6 +309,7 @@ fn span_ms(ms: f64) -> Span {
 impl Library for Backend {
     fn wait(&mut self, timeout: Span, ready: &mut Vec<SocketId>) {
         let count = self.library.epoll_wait(self.epoll, &mut self.events, timeout.nanos() / 1_000_000);
+        self.drained = None;
         ready.extend(self.events.iter().take(count).map(|event| SocketId(event.socket)));
         self.offset_ns = kernel::monotonic_ns().saturating_sub(self.library.time().saturating_mul(1000));
         for (_, entrance) in self.listeners.values() {
@@ -376,8 +382,14 @@ impl Library for Backend {
     }
 
     fn receive(&mut self, socket: SocketId, now: Instant, frame: &mut Frame) -> Received {
+        if self.drained.take() == Some(socket) {
+            return Received::Nothing;
+        }
         match self.library.receive(socket.0, frame.room()) {
             Ok((len, time)) => {
+                // Each call wakes a thread of the library's, even where there is nothing.
+                let events = self.library.read(socket.0, Opt::Events);
+                self.drained = events.is_some_and(|events| events & sys::IN == 0).then_some(socket);
                 frame.set_len(len);
                 let due = Instant::from_nanos(time.saturating_mul(1000).saturating_add(self.offset_ns));
                 frame.at = if time == 0 { now } else { due.clamp(now - OLDEST, now) };
@@ -390,8 +402,14 @@ impl Library for Backend {
         }
     }
 
-    fn send(&mut self, socket: SocketId, message: &[u8]) -> Sent {
-        match self.library.send(socket.0, message) {
+    fn longest_nap(&self) -> Span {
+        NAP
+    }
+
+    fn send(&mut self, socket: SocketId, at: Instant, message: &[u8]) -> Sent {
+        // The ways of a bond agree on the time by themselves.
+        let time = if bond::is(socket.0) { 0 } else { (at.nanos() - self.offset_ns) / 1000 };
+        match self.library.send(socket.0, time, message) {
             Ok(()) => Sent::Yes,
             Err(Failure { code: SEND_FULL | CONGESTED, .. }) => Sent::Full,
             Err(_) if self.phase(socket) == Phase::Up => Sent::Full,

@@ -107,6 +107,7 @@ pub(super) enum Opt {
     SendBuffer = 5,
     ReceiveBuffer = 6,
     Rendezvous = 12,
+    Events = 18,
     LatencyMs = 23,
     Passphrase = 26,
     KeyLength = 27,
@@ -362,8 +363,9 @@ impl Libsrt {
         Ok((usize::try_from(len).unwrap_or(0), control.source_time))
     }
 
-    pub(super) fn send(&self, socket: c_int, bytes: &[u8]) -> Result<(), Failure> {
-        let mut control = MessageControl::new();
+    /// Sends one message, that was made at `time` µs of [`Libsrt::time`]; 0 is now.
+    pub(super) fn send(&self, socket: c_int, time: i64, bytes: &[u8]) -> Result<(), Failure> {
+        let mut control = MessageControl { source_time: time, ..MessageControl::new() };
         let len = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
         // SAFETY: `bytes` is valid for `len` bytes, and `control` is as the library lays it out.
         let result = unsafe { (self.0.sendmsg2)(socket, bytes.as_ptr().cast(), len, &raw mut control) };

@@ -2,7 +2,7 @@
 
 use super::super::event::{MemberState, SrtFigures, What};
 use super::super::library::{Direction, Library};
-use super::Link;
+use super::{Link, Peer};
 use crate::config::{Bond, Interface};
 use crate::units::Instant;
 
@@ -49,9 +49,8 @@ impl Link {
         }
         if direction == Direction::Out
             && let Some(hall) = &self.hall
-            && let Some(heard) = self.peers.iter().flatten().map(|peer| peer.heard).min()
         {
-            hall.door.set_heard(heard);
+            hall.door.set_seats(self.peers.iter().flatten().map(Peer::seat));
         }
     }
 

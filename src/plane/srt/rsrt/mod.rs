@@ -51,6 +51,9 @@ const PACKETS: (usize, usize) = (8192, 1 << 20);
 const SMALLEST: usize = 1 << 16;
 /// Packets on the way that a peer is allowed at least.
 const FLIGHT: usize = 25_600;
+/// How long a message may wait to be sent with others. The receiver delivers it later by as much, since rsrt does not let it be said
+/// when it was ready.
+const NAP: Span = Span::from_millis(4);
 /// The buffer of the kernel that is asked for, in bytes.
 const KERNEL: (usize, usize) = (1 << 20, 8 << 20);
 /// How often its tasks are let on before a message is given up, and until what was closed is gone.
@@ -256,11 +259,20 @@ fn fault(doing: &'static str, error: &SrtError) -> Fault {
     Fault { doing, why: Why::System(errno.unwrap_or(libc::EINVAL)) }
 }
 
+/// What a handshake says. Reasons that are not of the protocol itself are another thousand higher there than libsrt gives them out.
+fn told(code: u32) -> Rejection {
+    match i32::try_from(code) {
+        Ok(code @ 2000..) => Rejection(code - 1000),
+        Ok(code) => Rejection(code),
+        Err(_) => Rejection::UNKNOWN,
+    }
+}
+
 /// Why a call failed, in the numbers of the protocol.
 fn rejection(error: &SrtError) -> Rejection {
     match error {
         SrtError::ConnectTimeout => Rejection::TIMEOUT,
-        SrtError::Rejected(code) => i32::try_from(*code).map_or(Rejection::UNKNOWN, Rejection),
+        SrtError::Rejected(code) => told(*code),
         SrtError::EncryptionUnsupported => Rejection::UNSECURE,
         SrtError::WrongPassphrase => Rejection::BAD_SECRET,
         SrtError::Closed(_) => Rejection(1007),
@@ -458,7 +470,11 @@ impl Library for Backend {
         }
     }
 
-    fn send(&mut self, socket: SocketId, message: &[u8]) -> Sent {
+    fn longest_nap(&self) -> Span {
+        NAP
+    }
+
+    fn send(&mut self, socket: SocketId, _at: Instant, message: &[u8]) -> Sent {
         for turn in 0..TURNS {
             let Some(Socket { kind: Kind::Connection(connection), .. }) = self.sockets.get_mut(&socket) else {
                 return Sent::Down;

@@ -1,0 +1,115 @@
+//! Ways that lose, and one that is dark for a while.
+
+use std::thread;
+use std::time::Duration;
+
+use changeover::config::{Backend, Role, SrtPlan};
+use changeover::units::Span;
+
+use super::peers::{Program, Session};
+use super::proxy::Proxy;
+use super::stage::{AHEAD, BOTH, Turn, is_full, receive, send, srt};
+
+/// Of a way, there or back.
+const DELAY: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    program: Program,
+    backend: Backend,
+    role: Role,
+    incoming: bool,
+    /// Of a thousand.
+    loss: u64,
+}
+
+/// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own. What
+/// srt-tokio makes of losses is its own: it sends messages once that nobody asks for again in time.
+fn lossy() -> Vec<Case> {
+    let programs =
+        if is_full() { &[Program::Transmit, Program::Ffmpeg, Program::Gstreamer][..] } else { &[Program::Transmit] };
+    let mut cases = Vec::new();
+    for &program in programs {
+        for backend in BOTH {
+            for incoming in [true, false] {
+                for loss in [20, 50] {
+                    for role in [Role::Caller, Role::Listener] {
+                        let turn = (backend == Backend::Rsrt) ^ incoming ^ (loss == 20);
+                        if is_full() || turn == (role == Role::Caller) {
+                            cases.push(Case { program, backend, role, incoming, loss });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    cases
+}
+
+#[test]
+fn what_is_lost_on_the_way_is_sent_again() {
+    thread::scope(|scope| {
+        for (seed, case) in (1..).zip(lossy()) {
+            scope.spawn(move || {
+                let _turn = Turn::take();
+                comes_again(case, seed);
+            });
+        }
+    });
+}
+
+fn comes_again(case: Case, seed: u64) {
+    const MESSAGES: u32 = 14_000;
+    let Case { program, backend, role, incoming, loss } = case;
+    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, role) };
+    let way = |near, port| Some(Proxy::start(near, super::stage::local(port), loss, DELAY, seed));
+    let Session { mut stage, from, sink, way: _way, peer: _peer, .. } = Session::by(program, &plan, incoming, way);
+    stage.until_up();
+    let sending = thread::spawn(move || send(&from, 0, AHEAD + MESSAGES));
+    let count = receive(&sink, AHEAD, AHEAD + MESSAGES - 1);
+    sending.join().unwrap();
+    let told =
+        stage.until("figures", |status| status.connections[0].is_some_and(|it| it.packets + 2 >= u64::from(MESSAGES)));
+    let figures = told.connections[0].unwrap();
+    assert!(count + 2 >= MESSAGES, "{count} of {MESSAGES}: {case:?} {figures:?}");
+    // A half of what is to be expected, since a way may be kind.
+    assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
+    assert!(figures.retransmitted > 0, "{figures:?}");
+    // rsrt does not measure the round trip where it only sends.
+    let untold = backend == Backend::Rsrt && !incoming;
+    assert!(untold || figures.rtt > Span::from_millis(35), "{figures:?}");
+    println!("{} of {MESSAGES} are missing: {case:?}", MESSAGES - count);
+}
+
+#[test]
+fn a_way_that_is_dark_for_two_seconds_is_no_end() {
+    thread::scope(|scope| {
+        for backend in BOTH {
+            for role in [Role::Caller, Role::Listener] {
+                for incoming in [true, false] {
+                    scope.spawn(move || {
+                        let _turn = Turn::take();
+                        goes_dark(backend, role, incoming);
+                    });
+                }
+            }
+        }
+    });
+}
+
+fn goes_dark(backend: Backend, role: Role, incoming: bool) {
+    let way = |near, port| Some(Proxy::start(near, super::stage::local(port), 0, DELAY, 1));
+    let Session { mut stage, from, sink, way, peer: _peer, .. } =
+        Session::by(Program::Transmit, &srt(backend, role), incoming, way);
+    let way = way.unwrap();
+    stage.until_up();
+    // About a second, two of darkness, and two after it, of which the last one must be whole.
+    let sending = thread::spawn(move || send(&from, 0, 6000));
+    assert_eq!(receive(&sink, AHEAD, AHEAD + 199), 200);
+    way.darken(true);
+    thread::sleep(Duration::from_secs(2));
+    way.darken(false);
+    assert_eq!(receive(&sink, 5000, 5999), 1000, "{backend:?} {role:?} {incoming}");
+    sending.join().unwrap();
+    assert_eq!(stage.until_up().connected, 1, "{backend:?} {role:?} {incoming} {:?}", stage.events);
+}
