@@ -356,7 +356,12 @@ fn wrong_keys_say_what_is_right() {
             "srt: {access: [{from: '2001:db8::/32'}]}",
             "6:23: error: 2001:db8:: cannot call 0.0.0.0:9000: it is not an IPv4 address".into(),
         ),
-        ("srt://[::]:9000", "srt: {access: [{from: '2001:db8::/32'}, {from: 10.0.0.0/8}]}", String::new()),
+        ("srt://[::]:9000", "srt: {access: [{from: '2001:db8::/32'}]}", String::new()),
+        (
+            "srt://[::]:9000",
+            "srt: {access: [{from: 10.0.0.0/8}]}",
+            "6:23: error: 10.0.0.0 cannot call [::]:9000: it is not an IPv6 address".into(),
+        ),
         (
             listens,
             "srt: {access: [{from: 10.0.0.0/8}, {stream_id: a, from: 10.1.0.0/16}]}",
@@ -424,6 +429,7 @@ fn ports_have_one_owner_and_nothing_loops() {
              whatever stream ids its callers send"
         )
     };
+    let bonded = |member: &str| format!("srt: {{bond: broadcast, members: [{{address: '{member}'}}]}}");
     let x = "input `x` of channel `a`";
     for (text, message) in [
         (two("srt://:9000", "srt://10.0.0.1:9000?mode=listener"), format!("6:24: error: {}", port("10.0.0.1:9000", x))),
@@ -433,6 +439,7 @@ fn ports_have_one_owner_and_nothing_loops() {
         ),
         (two("srt://:9000", "srt://10.0.0.1:9000"), String::new()),
         (two("srt://10.0.0.1:9000", "udp://10.0.0.1:9000"), String::new()),
+        (two("srt://[::]:9000", "srt://:9000"), String::new()),
         (
             two("srt://:9000", "udp://10.0.0.1:9000"),
             format!(
@@ -462,6 +469,18 @@ fn ports_have_one_owner_and_nothing_loops() {
         (
             text(GROUP, "", "srt://10.0.0.1:9000", "") + "      - url: srt://10.0.0.1:9000\n",
             "8:14: error: the output in line 7 sends to 10.0.0.1:9000 too: receivers would get both, mixed".into(),
+        ),
+        (
+            text("srt://:9000", "", "srt://10.0.0.1:9100", &bonded("127.0.0.1:9000")),
+            "7:14: error: 127.0.0.1:9000 is what input `x` receives: the output would loop back into it".into(),
+        ),
+        (
+            text("srt://10.0.0.1:9100", &bonded("127.0.0.1:9000"), "srt://:9000", "srt: {bond: accept}"),
+            "8:14: error: 0.0.0.0:9000 is what input `x` receives: the output would loop back into it".into(),
+        ),
+        (
+            text(GROUP, "", "srt://10.0.0.1:9000", &bonded("10.1.0.1:9000")) + "      - url: srt://10.1.0.1:9000\n",
+            "9:14: error: the output in line 7 sends to 10.1.0.1:9000 too: receivers would get both, mixed".into(),
         ),
         (
             text(GROUP, "", "srt://:9000", "") + "      - url: srt://10.0.0.1:9000?mode=listener\n",

@@ -7,7 +7,7 @@ use super::channel::Channel;
 use super::ends::{Input, Output};
 use super::plan::Interface;
 use super::problem::{Place, Report, quoted};
-use super::srt::{Role, SrtPlan};
+use super::srt::{Bond, Role, SrtPlan};
 
 /// Looks at all channels together.
 pub(super) fn check(channels: &[Channel], report: &mut Report) {
@@ -39,8 +39,10 @@ fn repeated(channel: &Channel, report: &mut Report) {
     for (i, input) in channel.inputs.iter().enumerate() {
         let same = |other: &&Input| {
             let (a, b) = (&input.plan, &other.plan);
+            let theirs = |way| ways(b.address, b.interface.as_ref(), b.srt.as_ref()).any(|other| other == way);
             (a.address.ip().is_multicast() || role(a.srt.as_ref()) == Some(Role::Caller))
-                && (a.address, &a.interface, &a.sources) == (b.address, &b.interface, &b.sources)
+                && ways(a.address, a.interface.as_ref(), a.srt.as_ref()).any(theirs)
+                && a.sources == b.sources
                 && called(a.srt.as_ref()) == called(b.srt.as_ref())
         };
         if let Some(first) = channel.inputs.iter().take(i).find(same) {
@@ -132,11 +134,8 @@ fn stolen(channels: &[Channel], report: &mut Report) {
 
 /// Whether two sockets bound to these, with the same port, would get the same datagrams.
 fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
-    let any_of = |any: IpAddr, other: IpAddr| match any {
-        // A socket bound to :: gets IPv4 as well, unless it is told not to.
-        IpAddr::V6(any) => any.is_unspecified(),
-        IpAddr::V4(any) => any.is_unspecified() && other.is_ipv4(),
-    };
+    // Those bound to :: are told to keep to IPv6.
+    let any_of = |any: IpAddr, other: IpAddr| any.is_unspecified() && any.is_ipv4() == other.is_ipv4();
     a == b || any_of(a.ip(), b.ip()) || any_of(b.ip(), a.ip())
 }
 
@@ -149,25 +148,45 @@ fn called(srt: Option<&SrtPlan>) -> Option<Option<&str>> {
     srt.filter(|srt| srt.role == Role::Caller).map(|srt| srt.stream_id.as_deref())
 }
 
+/// All addresses of an end, with their interfaces: a bond that calls has several.
+fn ways<'a>(
+    address: SocketAddr,
+    interface: Option<&'a Interface>,
+    srt: Option<&'a SrtPlan>,
+) -> impl Iterator<Item = (SocketAddr, Option<&'a Interface>)> {
+    let others = match srt.and_then(|srt| srt.bond.as_ref()) {
+        Some(Bond::Call { others, .. }) => others.as_slice(),
+        Some(Bond::Accept) | None => &[],
+    };
+    std::iter::once((address, interface)).chain(others.iter().map(|way| (way.address, way.interface.as_ref())))
+}
+
+/// Whether what an output of this role sends to, or serves at, `to` is what an input of that role has at `from`.
+fn comes_back(output: Option<Role>, to: SocketAddr, input: Option<Role>, from: SocketAddr) -> bool {
+    let near = |any: &SocketAddr, one: &SocketAddr| one.ip().is_loopback() && overlap(any, one);
+    to.port() == from.port()
+        && match (output, input) {
+            (None | Some(Role::Caller), None | Some(Role::Listener)) => {
+                to.ip() == from.ip() || from.ip().is_unspecified() && near(&from, &to)
+            }
+            (Some(Role::Listener), Some(Role::Caller)) => to.ip() == from.ip() || near(&to, &from),
+            (Some(_) | None, Some(_) | None) => false,
+        }
+}
+
 /// An output that comes back as an input of its own channel.
 fn loops(channel: &Channel, report: &mut Report) {
     for output in &channel.outputs {
-        let comes_back = |input: &&Input| {
-            match (role(output.plan.srt.as_ref()), role(input.plan.srt.as_ref())) {
-                (None | Some(Role::Caller), None | Some(Role::Listener)) => {}
-                (Some(Role::Listener), Some(Role::Caller)) => {
-                    let (at, calls) = (output.plan.address, input.plan.address);
-                    return at.port() == calls.port()
-                        && (at.ip() == calls.ip() || calls.ip().is_loopback() && overlap(&at, &calls));
-                }
-                (Some(_) | None, Some(_) | None) => return false,
-            }
-            let (to, from) = (output.plan.address, input.plan.address);
-            let any = from.ip().is_unspecified() && to.ip().is_loopback() && overlap(&to, &from);
-            to.port() == from.port() && (to.ip() == from.ip() || any)
-        };
-        let Some(input) = channel.inputs.iter().find(comes_back) else { continue };
-        let (name, to) = (quoted(&input.plan.name), output.plan.address);
+        let (plan, to_role) = (&output.plan, role(output.plan.srt.as_ref()));
+        let found = channel.inputs.iter().find_map(|input| {
+            let (srt, first) = (input.plan.srt.as_ref(), input.plan.address);
+            let mut to = ways(plan.address, None, plan.srt.as_ref()).map(|(to, _)| to);
+            let back =
+                |to: &SocketAddr| ways(first, None, srt).any(|(from, _)| comes_back(to_role, *to, role(srt), from));
+            to.find(back).map(|to| (input, to))
+        });
+        let Some((input, to)) = found else { continue };
+        let name = quoted(&input.plan.name);
         if to.ip().is_multicast() && apart(output.plan.interface.as_ref(), input.plan.interface.as_ref()) {
             let message = format!(
                 "{to} is the group of input {name}, on another interface: should the two be one network, the output loops"
@@ -198,15 +217,17 @@ fn mixed(channels: &[Channel], report: &mut Report) {
                 continue;
             }
             // A peer tells its callers apart by their stream ids.
-            let key = (plan.address, plan.interface.as_ref(), called(plan.srt.as_ref()));
-            if let Some(first) = seen.get(&key) {
-                let (to, line) = (output.plan.address, first.url.line);
+            let key = |(to, interface)| (to, interface, called(plan.srt.as_ref()));
+            let keys: Vec<_> = ways(plan.address, plan.interface.as_ref(), plan.srt.as_ref()).map(key).collect();
+            if let Some((first, to)) = keys.iter().find_map(|key| Some((*seen.get(key)?, key.0))) {
+                let line = first.url.line;
                 report.error(
                     output.url,
                     format!("the output in line {line} sends to {to} too: receivers would get both, mixed"),
                 );
-            } else {
-                seen.insert(key, output);
+            }
+            for key in keys {
+                seen.entry(key).or_insert(output);
             }
         }
     }
@@ -221,8 +242,9 @@ mod tests {
         for (a, b, together) in [
             ("0.0.0.0:1", "10.0.0.1:1", true),
             ("10.0.0.1:1", "10.0.0.2:1", false),
-            ("[::]:1", "10.0.0.1:1", true),
+            ("[::]:1", "10.0.0.1:1", false),
             ("[::]:1", "[fe80::1]:1", true),
+            ("0.0.0.0:1", "[::]:1", false),
             ("0.0.0.0:1", "[fe80::1]:1", false),
         ] {
             let (a, b) = (a.parse().unwrap(), b.parse().unwrap());

@@ -353,12 +353,10 @@ fn covers(rule: &Access, stream_id: Option<&String>, from: &[Network]) -> bool {
     (rule.stream_id.is_none() || rule.stream_id.as_ref() == stream_id) && by_address
 }
 
-/// Rules of addresses that cannot come to a listener.
+/// Rules of addresses that cannot come to a listener. One on `::` keeps to IPv6.
 fn check_rules(access: &[Access], listens: SocketAddr, place: Place, report: &mut Report) {
-    // A listener on :: takes IPv4 too.
-    let both = listens.is_ipv6() && listens.ip().is_unspecified();
     for network in access.iter().flat_map(|rule| &rule.from) {
-        if network.address.is_ipv4() != listens.is_ipv4() && !both {
+        if network.address.is_ipv4() != listens.is_ipv4() {
             let family = if listens.is_ipv4() { "IPv4" } else { "IPv6" };
             report.error(place, format!("{} cannot call {}: it is not an {family} address", network.address, listens));
         }

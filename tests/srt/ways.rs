@@ -34,6 +34,10 @@ fn lossy() -> Vec<Case> {
             for incoming in [true, false] {
                 for loss in [20, 50] {
                     for role in [Role::Caller, Role::Listener] {
+                        // ffmpeg looks at what it is to send before it calls, and then sends that.
+                        if program == Program::Ffmpeg && incoming {
+                            continue;
+                        }
                         let turn = (backend == Backend::Rsrt) ^ incoming ^ (loss == 20);
                         if is_full() || turn == (role == Role::Caller) {
                             cases.push(Case { program, backend, role, incoming, loss });
