@@ -2,10 +2,11 @@
 //!
 //! Two feeds of 20 Mb/s (a datagram of 1,316 bytes in 526 µs each) come in by the loopback interface, the backup's datagrams at another
 //! moment between two of the main's from fault to fault. The main falls silent and is to be given up after 50 ms; what is told is how much
-//! longer it took until the first datagram of the backup came out, and how much of that was after the backup's sender had sent one. Where
+//! longer it took until the first datagram of the backup came out, the same without what the sender was late by with the datagram that
+//! came out, and how much of it was after that was sent. Where
 //! the inputs are the same nothing has to be waited for: there it is the longest that the output paused. The shard has a processor
-//! of its own, as the program gives it, and the sender another; all have the priority that the service has (`Nice=-10`), if it is
-//! granted. Run as `cargo bench --bench failover`, or one part alone: `cargo bench --bench failover -- cut` or `-- merged`; each takes two
+//! of its own, as the program gives it, and the sender another. What else the machine does falls to the shard's, so that this has the
+//! scheduling that the service's unit names for a box that is shared (`rr`, priority 10), if it is granted. Run as `cargo bench --bench failover`, or one part alone: `cargo bench --bench failover -- cut` or `-- merged`; each takes two
 //! minutes.
 #![allow(unsafe_code, reason = "threads are kept on processors")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::cast_precision_loss, missing_docs)]
@@ -47,30 +48,28 @@ fn main() {
     let wants =
         |name: &str| !std::env::args().any(|argument| ["cut", "merged"].contains(&&*argument) && argument != name);
     pin(SENDER_CPU);
-    println!("at nice {}", as_the_service());
     println!("{:>38} {:>9} {:>9} {:>9} {:>9}", "", "median", "p90", "p99", "most");
     if wants("cut") {
         let cut =
             ChannelSetup { mode: Mode::Cut, pace: Pace::Arrival, hole: Hole::Silent, delay: Span::ZERO, ..setup() };
-        let [usual, cut, own] = measure(cut, [1, 2], Told::Beyond);
+        let [usual, cut, own, less] = measure(cut, [1, 2], Told::Beyond);
         tell("a datagram, through the switcher", &usual);
         tell("mode cut: beyond the detection time", &cut);
+        tell("less what its sender was late by", &less);
         tell("and beyond the backup's next datagram", &own);
     }
     if wants("merged") {
-        let [usual, merged, _] = measure(setup(), [1, 1], Told::Pause);
+        let [usual, merged, ..] = measure(setup(), [1, 1], Told::Pause);
         tell("merged, pace pcr: pause, no fault", &usual);
         tell("merged, pace pcr: pause at a fault", &merged);
     }
 }
 
-/// Gives this thread and those that it makes the priority of the service, if that is granted: what they have then.
-fn as_the_service() -> i32 {
-    // SAFETY: both take numbers, of which 0 is the calling thread.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, -10);
-        libc::getpriority(libc::PRIO_PROCESS, 0)
-    }
+/// Has this thread, and those that it makes, scheduled like that. Whether it is granted.
+fn schedule(policy: libc::c_int, priority: libc::c_int) -> bool {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the structure is valid, and 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) == 0 }
 }
 
 fn tell(name: &str, figures: &Histogram<u64>) {
@@ -106,8 +105,8 @@ struct Stage {
     next: Instant,
     /// By how much later than the main's the backup's datagrams are sent.
     phase: Span,
-    /// When those of the backup were sent.
-    sent: Vec<Instant>,
+    /// When those of the backup were to be sent, and were.
+    sent: Vec<[Instant; 2]>,
     out: Queue<Instant>,
     stop: Arc<AtomicBool>,
     receiver: JoinHandle<()>,
@@ -137,12 +136,15 @@ impl Stage {
             cpu: Some(PLANE_CPU),
         };
         let (shard, handle) = Shard::open(&setup).unwrap();
+        if !schedule(libc::SCHED_RR, 10) {
+            println!("{:>38}", "without real-time scheduling");
+        }
         let (put, out) = unbounded();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let clock = Receiver::open(&input(free())).unwrap();
         let next = clock.now();
-        Self {
+        let stage = Self {
             feeds: seeds.map(|seed| Feed::new(Settings { bit_rate: RATE, seed, ..Settings::default() })),
             to,
             socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
@@ -160,7 +162,10 @@ impl Stage {
             }),
             handle,
             shard: shard.spawn().unwrap(),
-        }
+        };
+        // the sender spins
+        schedule(libc::SCHED_OTHER, 0);
+        stage
     }
 
     /// Sends a datagram of each feed when it is due, of the main only where it `lives`. When the main's left.
@@ -177,7 +182,7 @@ impl Stage {
             if n == 0 {
                 left = now;
             } else {
-                self.sent.push(now);
+                self.sent.push([due, now]);
             }
             if n > 0 || lives {
                 self.socket.send_to(&bytes, to).unwrap();
@@ -210,9 +215,9 @@ impl Stage {
     }
 }
 
-/// What is usual, what the faults cost, and what of that the backup's sender has no part in.
-fn measure(channel: ChannelSetup, seeds: [u64; 2], told: Told) -> [Histogram<u64>; 3] {
-    let mut figures = [(); 3].map(|()| Histogram::<u64>::new(3).unwrap());
+/// What is usual, what the faults cost, what of that the backup's sender has no part in, and what it is if that is on time.
+fn measure(channel: ChannelSetup, seeds: [u64; 2], told: Told) -> [Histogram<u64>; 4] {
+    let mut figures = [(); 4].map(|()| Histogram::<u64>::new(3).unwrap());
     let mut stage = Stage::new(channel, seeds);
     stage.run(Span::from_secs(3), true);
     for fault in 0..FAULTS {
@@ -238,9 +243,11 @@ fn measure(channel: ChannelSetup, seeds: [u64; 2], told: Told) -> [Histogram<u64
             Told::Beyond => {
                 let first = stage.out.try_iter().next().expect("the other input comes out");
                 let given_up = last + DETECTION;
-                let sent = stage.sent.iter().find(|&&at| at >= given_up).expect("the backup goes on");
-                figures[1].record(first.since(given_up).nanos().unsigned_abs()).unwrap();
-                figures[2].record(first.since(*sent).nanos().unsigned_abs()).unwrap();
+                let [due, sent] = *stage.sent.iter().find(|[_, at]| *at >= given_up).expect("the backup goes on");
+                let beyond = first.since(given_up).nanos();
+                figures[1].record(beyond.unsigned_abs()).unwrap();
+                figures[2].record(first.since(sent).nanos().unsigned_abs()).unwrap();
+                figures[3].record((beyond - sent.since(due.max(given_up)).nanos()).max(0).unsigned_abs()).unwrap();
             }
             Told::Pause => figures[1].record(stage.pause()).unwrap(),
         }
