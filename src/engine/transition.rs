@@ -66,12 +66,8 @@ impl Channel {
                 self.next = None;
                 return;
             }
-            if to.why.is_planned() {
+            if to.why.is_planned() || entered && self.splicer().is_some_and(|splicer| splicer.hasten(at)) {
                 // it is gone on with when this one has ended
-                self.next = Some(Pending::new(to.why, at));
-                return;
-            }
-            if entered && self.splicer().is_some_and(|splicer| splicer.hasten(at)) {
                 self.next = Some(Pending::new(to.why, at));
                 return;
             }

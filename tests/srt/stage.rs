@@ -244,7 +244,7 @@ impl Tally {
         Self { first, last, next: first, count: 0 }
     }
 
-    /// One that came; whether it was the last.
+    /// One that came; whether it was the last, or one behind that.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
         let number = u32::from_be_bytes(bytes[4..8].try_into().unwrap()) / 7;
         if number < self.first {
@@ -253,12 +253,12 @@ impl Tally {
         assert!(number >= self.next, "{number} after {}", self.next);
         assert!(bytes == datagram(number), "datagram {number} is not as it was sent");
         self.next = number + 1;
-        self.count += 1;
+        self.count += u32::from(number <= self.last);
         number >= self.last
     }
 }
 
-/// Receives until the datagram `last`; how many of those from `first` on came.
+/// Receives until the datagram `last`, or one behind it; how many of those from `first` on came.
 pub(crate) fn receive(socket: &UdpSocket, first: u32, last: u32) -> u32 {
     receive_to(socket, first, || last)
 }

@@ -66,6 +66,8 @@ pub(super) struct Pacer {
     lost: bool,
     /// The longest time without a packet since the last PCR, and the first packet behind it.
     silence: (Span, u64),
+    /// That something was lost since the PCR before was told by the rate alone.
+    guessed: bool,
     /// A PCR that came before all others, and when it should have come.
     base: Option<(Ticks27M, Instant)>,
     /// When the last packet came.
@@ -83,6 +85,7 @@ impl Pacer {
             aside: (0, 0),
             lost: false,
             silence: (Span::ZERO, 0),
+            guessed: false,
             base: None,
             arrival: Instant::LONG_AGO,
         }
@@ -187,12 +190,18 @@ impl Pacer {
         // counters may miss a loss: a silence that the packets of the rate do not make up for is one
         let missing = length - packets * self.step / 256;
         let gap = last.gap.or_else(|| {
+            // one and not the next as well: that would be another rate
             let is_one = self.step > 0 && missing > lasted.nanos() / 2 && lasted.nanos() > length / 4;
-            is_one.then_some(Gap { number: behind, lasted, step: self.step })
+            self.guessed = is_one && !self.guessed;
+            self.guessed.then_some(Gap { number: behind, lasted, step: self.step })
         });
         match gap {
             None => self.step = length * 256 / packets.max(1),
-            Some(_) => self.marks.back_mut().into_iter().for_each(|last| last.gap = gap),
+            Some(_) => {
+                if let Some(last) = self.marks.back_mut() {
+                    last.gap = gap;
+                }
+            }
         }
         self.marks.push_back(Mark { pcr, at, number, gap: None });
     }
@@ -308,6 +317,13 @@ mod tests {
             let worst = wrong.map(|(at, i)| (at - i * MS).abs()).max().unwrap();
             assert!(worst < MS / 10, "each stands where it was: {worst} of {range:?}");
         }
+    }
+
+    #[test]
+    fn a_rate_that_falls_is_no_loss() {
+        let falls = run_told(8_000, None, |i| (i < 4_000 || i % 4 < 3).then_some((i / 12 + 1) * 12 * MS));
+        let (longest, shortest) = steps(&falls[4_200..]);
+        assert!(shortest > MS && longest < 2 * MS, "{shortest}…{longest}");
     }
 
     #[test]

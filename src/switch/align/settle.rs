@@ -174,10 +174,10 @@ impl Merge {
         }
         let same = SAME_SKEW.min(self.window.nanos() / 4);
         let feed = &mut self.feeds[y];
-        // where packets leave by a clock, what came together in a datagram tells less than what was learnt before
+        // what is held up is no later for good, and where packets leave by a clock, what came together in a datagram tells less than what
+        // was learnt before
         let by = entry.offset - feed.offset;
-        let is_held_up = by > HELD_UP;
-        if !feed.known || !is_held_up && (feed.pacer.is_none() || by.abs() > same) {
+        if !feed.known || by <= HELD_UP && (feed.pacer.is_none() || by.abs() > same) {
             feed.offset = entry.offset;
         }
         feed.ahead = entry.left.is_none();

@@ -270,9 +270,10 @@ impl Chooser {
                 (self.missed, self.taken) = (Some(taken), None);
                 return self.choose(now, none_was, candidates);
             }
-            let since = self.taken_at.unwrap_or(now);
-            self.taken_bad = if self.taken_at.is_none() { !candidate.is_healthy() } else { self.taken_bad };
-            self.taken_at = Some(since);
+            let since = *self.taken_at.get_or_insert_with(|| {
+                self.taken_bad = !candidate.is_healthy();
+                now
+            });
             if self.active != Some(taken) {
                 return Some(Decision { to: taken, why: Why::Take });
             }
