@@ -13,6 +13,7 @@ use super::slots::{FRAME_SIZE, Slots};
 use super::snapshot::ChannelSnapshot;
 use super::transition::{SAID, Stage};
 use crate::health::{Change, Criterion, CriterionSet};
+use crate::switch::Handle;
 use crate::switch::policy::{Candidate, Chooser, LossAction, Standby, Why};
 use crate::switch::splice::{self, Out};
 use crate::tr101290::Analyser;
@@ -119,9 +120,11 @@ impl Channel {
         analyser: &Analyser,
         slots: &mut Slots,
     ) {
-        for bytes in packets.offsets().filter_map(|offset| packet_at(frame, offset)) {
+        for offset in packets.offsets() {
+            let Some(bytes) = packet_at(frame, offset) else { continue };
             let packet = Packet::new(bytes);
             self.output.remux.watch(place, packet);
+            self.output.remux.note(place, Handle { frame: packets.slot.0, offset }, packet);
             if packet.has_pcr()
                 && let Some(pcr) = packet.pcr().filter(|_| !packet.transport_error_indicator())
                 && analyser.programs().first().is_none_or(|program| program.pcr_pid == Some(packet.pid()))

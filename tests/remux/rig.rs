@@ -72,8 +72,21 @@ impl Rig {
         }
     }
 
+    /// A packet arrives, to be sent later.
+    pub fn arrive(&mut self, feed: usize, bytes: Bytes) -> Handle {
+        let handle = self.heap.put(bytes);
+        self.remux.watch(feed, Packet::new(&bytes));
+        self.remux.note(feed, handle, Packet::new(&bytes));
+        handle
+    }
+
     pub fn send_with(&mut self, feed: usize, bytes: Bytes, pcr: Pcr) -> Sent {
         let handle = self.heap.put(bytes);
+        self.leave(feed, handle, pcr)
+    }
+
+    pub fn leave(&mut self, feed: usize, handle: Handle, pcr: Pcr) -> Sent {
+        let bytes = *self.heap.bytes(handle).unwrap();
         let outline = Outline::of(Packet::new(&bytes));
         if self.remux.passes(feed, outline) {
             let sent = self.heap.take(handle);

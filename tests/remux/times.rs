@@ -157,6 +157,95 @@ fn a_header_in_two_packets_is_moved_in_both() {
     }
 }
 
+#[test]
+fn a_time_in_two_packets_is_moved_where_both_are_there_when_the_first_leaves() {
+    let with_escr = |pts, dts, escr: u64| {
+        let mut bytes = pes(0xE0, pts, Some(dts));
+        (bytes[7], bytes[8]) = (0xE0, 16);
+        let all =
+            (escr >> 30) << 43 | 1 << 42 | (escr >> 15 & 0x7FFF) << 27 | 1 << 26 | (escr & 0x7FFF) << 11 | 1 << 10;
+        bytes.extend(&(all | 0xC000_0000_0001_u64).to_be_bytes()[2..]);
+        bytes
+    };
+    let (before, after) = (with_escr(0xFFFF, WRAP - 1, 0x3FFF_FFFF), with_escr(0x1_0008, 8, 0x4000_0008));
+    let mut parts: Vec<_> = (1..25).map(|split| vec![split]).collect();
+    parts.extend([vec![4, 11, 12, 17], (1..25).collect(), vec![10, 10 + 2]]);
+    for (counter, cuts) in (0..).zip(parts) {
+        let mut rig = rig(9);
+        let mut from = 0;
+        let mut sent = Vec::new();
+        for (at, to) in cuts.iter().copied().chain([25]).enumerate() {
+            let more: &[u8] = if to == 25 { &[0xEE; 20] } else { &[] };
+            let packet = filled(0x100, counter + at as u8, from == 0, None, &[&before[from..to], more].concat());
+            // each as a legal duplicate as well, and sound between that begins like it
+            sent.extend([packet, packet, filled(0x101, at as u8, true, None, &before[..4])]);
+            from = to;
+        }
+        let handles: Vec<_> = sent.iter().map(|packet| rig.arrive(0, *packet)).collect();
+        for handle in handles {
+            assert_eq!(rig.leave(0, handle, Pcr::Keep), Sent::Packet);
+        }
+        let out: Vec<_> = rig.out.iter().filter(|packet| pid_of(packet) == 0x100).collect();
+        for twice in out.chunks(2) {
+            assert_eq!(twice[0], twice[1]);
+        }
+        let got: Vec<_> = out.iter().step_by(2).flat_map(|packet| Packet::new(packet).payload()).copied().collect();
+        assert_eq!(got, [after.clone(), vec![0xEE; 20]].concat(), "{cuts:?}");
+        assert_eq!(rig.remux.counts().pes_split, 0);
+    }
+}
+
+#[test]
+fn of_many_headers_in_two_packets_each_is_found_and_too_many_are_counted() {
+    // waiting at a time, and those that are then found
+    for (waiting, found) in [(64, 64), (70, 64)] {
+        let mut rig = rig(9);
+        for round in 0..3 {
+            let parts = |n: u64| {
+                let bytes = pes(0xE0, n << 8, None);
+                let counter = (2 * n) as u8;
+                [
+                    filled(0x100, counter, true, None, &bytes[..12]),
+                    filled(0x100, counter + 1, false, None, &bytes[12..]),
+                ]
+            };
+            let sent = (0..waiting).flat_map(parts);
+            let handles: Vec<_> = sent.map(|packet| rig.arrive(0, packet)).collect();
+            rig.out.clear();
+            for handle in handles {
+                rig.leave(0, handle, Pcr::Keep);
+            }
+            for (n, parts) in (0..).zip(rig.out.chunks(2)).skip((waiting - found) as usize) {
+                let got = [Packet::new(&parts[0]).payload(), Packet::new(&parts[1]).payload()].concat();
+                assert_eq!(got, pes(0xE0, (n << 8) + 9, None));
+            }
+            assert_eq!(rig.remux.counts().pes_split, (round + 1) * (waiting - found));
+        }
+    }
+}
+
+#[test]
+fn what_follows_another_packet_than_the_one_it_was_begun_in_is_no_part_of_it() {
+    let bytes = pes(0xE0, 1000, None);
+    let first = |counter| filled(0x100, counter, true, None, &bytes[..12]);
+    let second = |counter| filled(0x100, counter, false, None, &bytes[12..]);
+    let mut scrambled = second(1);
+    scrambled[3] |= 0x80;
+    let mut bad = second(1);
+    bad[1] |= 0x80;
+    for between in [second(2), first(1), scrambled, bad] {
+        let mut rig = rig(9);
+        let handles = [first(0), between].map(|packet| rig.arrive(0, packet));
+        // of another feed it is not the same
+        rig.arrive(1, second(1));
+        for handle in handles {
+            rig.leave(0, handle, Pcr::Keep);
+        }
+        assert_eq!(rig.out[0], first(0));
+        assert!(rig.remux.counts().pes_split > 0);
+    }
+}
+
 /// A time_signal with this pts_adjustment and so many bytes of an unknown descriptor.
 fn splice(adjustment: u64, descriptors: usize, encrypted: bool) -> Vec<u8> {
     let mut loops = Vec::new();

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Counts {
     /// Packets of scrambled streams in which a PES packet began, whose times were to be moved and could not.
     pub scrambled_unmoved: u64,
-    /// PES headers with a time that lies in two packets, which was not moved.
+    /// PES headers with a time that lies in two packets, which was not moved since the second was not there yet.
     pub pes_split: u64,
     /// Splice information whose pts_adjustment was moved.
     pub splice_moved: u64,

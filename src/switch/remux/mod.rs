@@ -16,9 +16,9 @@
 //! - A packet with transport_error_indicator is believed in nothing but its PID.
 //! - Nothing is allocated once it is made.
 //!
-//! What is not done: a PES header or splice information with a time that lies in two packets is left as it is and counted, since
-//! the first of its bytes hang on the last; other tables on the PID of a PMT, and a PCR there, have no place once the tables
-//! are made here.
+//! What is not done: a time that lies in two packets is left as it is and counted where the second has not arrived when the first
+//! leaves, and in splice information always, since the first of its bytes hang on the last; other tables on the PID of a PMT, and
+//! a PCR there, have no place once the tables are made here.
 //!
 //! The tables of the feed on air are followed in the packets that are sent, not in those that arrive: what a delay line still
 //! holds back changes nothing yet.
@@ -30,6 +30,7 @@ mod counter;
 mod counts;
 mod fit;
 mod layout;
+mod parted;
 mod plan;
 mod pmt;
 mod psi;
@@ -51,6 +52,7 @@ use crate::units::{Pid, Ticks27M};
 use clocks::Clocks;
 use counter::{OutPid, Source};
 use layout::Layout;
+use parted::Parted;
 use plan::Plan;
 use routes::Routes;
 use tables::Tables;
@@ -88,6 +90,7 @@ impl Settings {
             + Tables::memory()
             + Layout::memory()
             + Clocks::memory()
+            + Parted::memory()
             + MAX_PROGRAMS * size_of::<Link>()
             + of_pids
     }
@@ -156,6 +159,7 @@ pub struct Remux {
     layout: Layout,
     clocks: Clocks,
     links: Vec<Link>,
+    parted: Parted,
     counts: Counts,
 }
 
@@ -183,6 +187,7 @@ impl Remux {
             layout: Layout::new(),
             clocks: Clocks::new(),
             links: Vec::with_capacity(MAX_PROGRAMS),
+            parted: Parted::new(),
             counts: Counts::default(),
         }
     }
@@ -195,6 +200,15 @@ impl Remux {
             feed.watch(packet, &mut self.counts);
         } else if packet.is_scrambled() && packet.is_synchronised() && !packet.transport_error_indicator() {
             feed.scrambled |= packet.pid() != Pid::NULL;
+        }
+    }
+
+    /// Where every packet of every feed lies until it leaves, as it arrives. Without it a PTS, DTS or ESCR that lies in two packets
+    /// cannot be moved.
+    #[inline]
+    pub fn note(&mut self, feed: usize, handle: Handle, packet: Packet<'_>) {
+        if self.parted.wants(packet) {
+            self.parted.note(feed, handle, packet);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::counter::Source;
 use super::routes::Role;
-use super::times::{move_adaptation, moved_pcr, set_pcr, strip_pcr};
+use super::times::{MAX_HEAD, move_adaptation, moved_pcr, set_pcr, strip_pcr};
 use super::{Counts, Pcr, Remux, Sent};
 use crate::switch::{Handle, Store};
 use crate::ts::{Outline, PACKET_SIZE, Packet};
@@ -130,7 +130,7 @@ impl Remux {
             if offset == 0 {
                 return Sent::Packet;
             }
-            self.times(feed, pid, role, offset, outline, bytes);
+            self.times(feed, pid, role, offset, (handle, outline), bytes);
         }
         Sent::Packet
     }
@@ -295,7 +295,15 @@ impl Remux {
     }
 
     /// Moves the times of a packet but for its PCR.
-    fn times(&mut self, at: usize, pid: Pid, role: Role, offset: i64, outline: Outline, bytes: &mut [u8; PACKET_SIZE]) {
+    fn times(
+        &mut self,
+        at: usize,
+        pid: Pid,
+        role: Role,
+        offset: i64,
+        (handle, outline): (Handle, Outline),
+        bytes: &mut [u8; PACKET_SIZE],
+    ) {
         move_adaptation(bytes, offset);
         let packet = Packet::new(bytes);
         if !matches!(role, Role::Pes | Role::Splice) || !outline.has_payload() {
@@ -303,7 +311,7 @@ impl Remux {
         }
         let (start, is_scrambled) = (packet.payload_unit_start_indicator(), packet.is_scrambled());
         let size = packet.payload().len();
-        let Self { feeds, counts, .. } = self;
+        let Self { feeds, counts, parted, .. } = self;
         let Some(route) = feeds.get_mut(at).and_then(|feed| feed.routes.get_mut(pid)) else { return };
         // the source's own counter
         let under = route.carry.next(outline.continuity_counter());
@@ -314,7 +322,12 @@ impl Remux {
         }
         let payload = bytes.get_mut(PACKET_SIZE - size..).unwrap_or(&mut []);
         if role == Role::Pes {
-            counts.pes_split += u64::from(!under.head.packet(start, payload, offset));
+            let known = match start {
+                true if size < MAX_HEAD => parted.begin(at, pid, handle, payload),
+                false if under.head.is_under_way() => parted.leaving(at, pid),
+                true | false => None,
+            };
+            counts.pes_split += u64::from(!under.head.packet(start, payload, offset, known));
         } else {
             let outcome = under.sections.packet(start, payload, offset);
             let Counts { splice_moved, splice_encrypted, splice_unmoved, .. } = counts;

@@ -6,7 +6,9 @@ use crate::units::{Pts90k, Ticks27M};
 
 const MASK: u64 = Pts90k::WRAP - 1;
 /// Bytes of a PES header up to and with PES_header_data_length.
-const FIXED: usize = 9;
+pub(super) const FIXED: usize = 9;
+/// Bytes of a PES header up to the end of all times that it can have.
+pub(super) const MAX_HEAD: usize = FIXED + 5 + 5 + 6;
 
 /// Flags of an adaptation field.
 const PCR: u8 = 0x10;
@@ -126,18 +128,51 @@ pub(super) fn move_dts(payload: &mut [u8], ticks: i64) {
     }
 }
 
+/// The times in a PES header that begins like this: where each begins, and its size.
+fn times(fixed: [u8; FIXED]) -> impl Iterator<Item = (usize, usize)> {
+    let [zero, null, one, stream_id, _, _, first, flags, length] = fixed;
+    let is_header = [zero, null, one] == [0, 0, 1] && first & 0xC0 == 0x80 && has_header(stream_id);
+    let end = FIXED + if is_header { usize::from(length) } else { 0 };
+    let mut at = FIXED;
+    [(0x80, 5), (0x40, 5), (0x20, 6)].into_iter().filter_map(move |(flag, size)| {
+        // 01 of PTS_DTS_flags is forbidden
+        if flags & flag == 0 || flag == 0x40 && flags & 0x80 == 0 {
+            return None;
+        }
+        let begin = at;
+        at += size;
+        (at <= end).then_some((begin, size))
+    })
+}
+
+/// Where the last time in a PES header that begins like this ends; [`FIXED`] where it has none.
+pub(super) fn times_end(fixed: [u8; FIXED]) -> usize {
+    times(fixed).last().map_or(FIXED, |(begin, size)| begin + size)
+}
+
 /// A PES header under way: how much of it went by, and its first bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Head {
     /// Bytes that went by; 0 where none is under way.
-    at: u16,
+    at: u8,
     fixed: [u8; FIXED],
 }
 
 impl Head {
-    /// Moves the times of the PES header that begins or goes on in this payload. False where one lies across its end: the
-    /// first of its bytes hang on the last.
-    pub(super) fn packet(&mut self, start: bool, payload: &mut [u8], ticks: i64) -> bool {
+    /// Whether a header goes on in the next payload, unless another begins in it.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.at > 0
+    }
+
+    /// Moves the times of the PES header that begins or goes on in this payload. False where one lies across its end and not all of
+    /// the header was `known`: the first of its bytes hang on the last.
+    pub(super) fn packet(
+        &mut self,
+        start: bool,
+        payload: &mut [u8],
+        ticks: i64,
+        known: Option<[u8; MAX_HEAD]>,
+    ) -> bool {
         if start {
             self.at = 0;
         } else if self.at == 0 {
@@ -148,39 +183,36 @@ impl Head {
             *to = *byte;
         }
         let to = from + payload.len();
-        self.at = 0;
+        // too little of it even to know its length
+        let end = if to < FIXED { FIXED } else { times_end(self.fixed) };
+        self.at = if to < end { u8::try_from(to).unwrap_or(0) } else { 0 };
         if to < FIXED {
-            // too little of it even to know its length
-            self.at = u16::try_from(to).unwrap_or(0);
             return true;
         }
-        let [0, 0, 1, stream_id, _, _, first, flags, length] = self.fixed else { return true };
-        if first & 0xC0 != 0x80 || !has_header(stream_id) {
-            return true;
-        }
-        let end = FIXED + usize::from(length);
+        let moved = known.map(|mut header| {
+            Self::default().packet(true, &mut header, ticks, None);
+            header
+        });
         let mut whole = true;
-        let mut at = FIXED;
-        for (flag, size) in [(0x80, 5), (0x40, 5), (0x20, 6)] {
-            // 01 of PTS_DTS_flags is forbidden
-            if flags & flag == 0 || flag == 0x40 && flags & 0x80 == 0 {
-                continue;
-            }
-            let (begin, behind) = (at, at + size);
-            at = behind;
-            if behind > end || behind <= from || begin >= to {
+        for (begin, size) in times(self.fixed) {
+            let behind = begin + size;
+            if behind <= from || begin >= to {
                 continue;
             }
             let field = begin.checked_sub(from).and_then(|begin| payload.get_mut(begin..begin + size));
-            match field {
-                Some(field) if size == 5 => move_marked(field, ticks),
-                Some(field) => move_escr(field, ticks),
+            match (field, &moved) {
+                (Some(field), _) if size == 5 => move_marked(field, ticks),
+                (Some(field), _) => move_escr(field, ticks),
+                (None, Some(moved)) => {
+                    let part = begin.max(from)..behind.min(to);
+                    let field = payload.get_mut(part.start - from..part.end - from);
+                    if let Some((field, moved)) = field.zip(moved.get(part)) {
+                        field.copy_from_slice(moved);
+                    }
+                }
                 // counted once, where it begins
-                None => whole &= begin < from,
+                (None, None) => whole &= begin < from,
             }
-        }
-        if to < at.min(end) {
-            self.at = u16::try_from(to).unwrap_or(0);
         }
         whole
     }
