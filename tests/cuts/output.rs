@@ -71,24 +71,26 @@ pub struct Map {
 
 /// The PES packets of a PID; the last may not be whole.
 pub fn units(packets: &[Bytes], pid: Pid) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::new();
+    let mut whole: Vec<(usize, Vec<u8>)> = Vec::new();
     for (place, bytes) in packets.iter().enumerate() {
         let packet = Packet::new(bytes);
         if packet.pid() != pid || !packet.has_payload() {
             continue;
         }
-        let mut payload = packet.payload();
         if packet.payload_unit_start_indicator() {
-            let header =
-                Header::parse(payload).unwrap_or_else(|| panic!("packet {place} of {pid:?} begins no PES packet"));
-            let stamps = (header.pts.unwrap(), header.decoding_time().unwrap());
-            let dts = units.last().map_or(stamps.1.0 as i64, |last| last.dts + stamps.1.step_from(last.stamps.1));
-            payload = &payload[usize::from(header.size)..];
-            units.push(Unit { pts: dts + stamps.0.step_from(stamps.1), dts, stamps, place, bytes: Vec::new() });
+            whole.push((place, Vec::new()));
         }
-        if let Some(unit) = units.last_mut() {
-            unit.bytes.extend_from_slice(payload);
+        if let Some((_, bytes)) = whole.last_mut() {
+            bytes.extend_from_slice(packet.payload());
         }
+    }
+    let mut units: Vec<Unit> = Vec::new();
+    for (place, bytes) in whole {
+        let header = Header::parse(&bytes).unwrap_or_else(|| panic!("packet {place} of {pid:?} begins no PES packet"));
+        let stamps = (header.pts.unwrap(), header.decoding_time().unwrap());
+        let dts = units.last().map_or(stamps.1.0 as i64, |last| last.dts + stamps.1.step_from(last.stamps.1));
+        let bytes = bytes[usize::from(header.size)..].to_vec();
+        units.push(Unit { pts: dts + stamps.0.step_from(stamps.1), dts, stamps, place, bytes });
     }
     units
 }
