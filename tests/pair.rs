@@ -4,15 +4,20 @@
 mod process;
 mod schema;
 
+use std::collections::VecDeque;
 use std::fs::File;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use changeover::replay::pcapng::{Header, Writer};
 use changeover::replay::report::{SCHEMA, WIDTH, pair_schema};
 use changeover::synth::{self, Feed, Settings};
 use changeover::units::Ticks27M;
-use process::changeover;
+use process::{changeover, udp_port};
 use schema::Schema;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -180,6 +185,43 @@ fn a_skew_between_captures_is_what_it_was() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "somebody has to send")]
+fn two_that_come_now_are_compared_by_when_they_come() {
+    let ports = [0; 2].map(|_| udp_port());
+    let (stop, stopped) = mpsc::channel::<()>();
+    let sending = thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (mut feed, start, mut late) = (Feed::new(settings(1)), Instant::now(), VecDeque::new());
+        while stopped.try_recv() != Err(TryRecvError::Disconnected) {
+            let packets: [_; 7] = std::array::from_fn(|_| feed.next_packet());
+            let due = Duration::from_nanos(packets[6].at.0 * 1000 / 27);
+            thread::sleep(due.saturating_sub(start.elapsed()));
+            late.push_back(packets.map(|packet| packet.bytes).concat());
+            // nobody may be there yet to take it; of the second each comes ten datagrams later
+            let _ = socket.send_to(&late[late.len() - 1], ("127.0.0.1", ports[0]));
+            if late.len() > 10 {
+                let _ = socket.send_to(&late.pop_front().unwrap(), ("127.0.0.1", ports[1]));
+            }
+        }
+    });
+    let [a, b] = ports.map(|port| format!("udp://127.0.0.1:{port}"));
+    let value = analysed(&[&a, &b, "--seconds", "3"], 0);
+    drop(stop);
+    sending.join().unwrap();
+    let kinship = &value["kinship"];
+    assert_eq!((&kinship["time"], &kinship["relation"]), (&json!("arrival"), &json!("identical")), "{kinship}");
+    assert!((63..=77).contains(&kinship["skew_packets"].as_i64().unwrap()), "{kinship}");
+    assert!(kinship["skew_ms"].as_f64() > Some(0.0), "{kinship}");
+    assert!(value["a"]["arrival"].is_object() && value["b"]["arrival"].is_object(), "{value}");
+    // of what does not come it is said, and nothing is known
+    let [a, b] = [0; 2].map(|_| format!("rtp://127.0.0.1:{}", udp_port()));
+    let output = output(&[&a, &b, "--seconds", "1"]);
+    let (out, err) = told(&output);
+    assert!(err.contains(&format!("nothing came from {a} in")) && err.contains(&b), "{err}");
+    assert!(out.contains("How B stands to A: not known"), "{out}");
+}
+
+#[test]
 fn two_flows_of_one_capture_are_chosen_by_their_destinations() {
     let folder = Folder::new();
     let lost = &|number| number % 50 == 40;
@@ -267,7 +309,9 @@ fn wrong_use_is_told_and_ends_with_2() {
     let file = folder.file("a.ts", &recording(1, 0)[..188 * 2_000]);
     for (arguments, status, part) in [
         (&[&file[..], &file, &file][..], 2, "one source, or two to compare; 3 were given"),
-        (&[&file, "udp://239.1.1.1:5000"], 2, "only files and captures can be compared"),
+        (&[&file, "udp://239.1.1.1:5000"], 2, "have no time in common"),
+        (&["udp://239.1.1.1:5000", "udp://239.1.1.1"], 2, "port"),
+        (&["udp://239.1.1.1:1", "rtp://239.1.1.1:3", "--passphrase-env", "A"], 2, "a passphrase is for SRT"),
         (&[&file, "--flow", "239.1.1.1:1", "--flow", "239.1.1.1:2"], 2, "--flow is said 2 times"),
         (&[&file, &file, "--schema"], 2, "--schema"),
         (&["--schema=three"], 2, "pair"),

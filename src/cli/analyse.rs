@@ -1,31 +1,18 @@
 //! `changeover analyse`: what is in a stream, and what is wrong with it.
 
-use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use changeover::config::{Endpoint, InputPlan, Scheme};
-use changeover::plane::{Interfaces, Receiver};
-use changeover::replay::analyse::{AnalyseError, Monitor, capture, file};
+use changeover::replay::analyse::{AnalyseError, capture, file};
 use changeover::replay::capture::{Capture, CaptureError};
 use changeover::replay::pair::{Side, kinship};
 use changeover::replay::report::{PairReport, Report, SCHEMA, coloured, coloured_pair, pair_schema, pair_table, table};
-use changeover::transport::Framing;
-use changeover::units::{BitRate, Instant, Span};
-use console::Term;
+use changeover::units::BitRate;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
-use super::by_srt::{self, Connection};
+use super::live::{self, Terms};
 use super::output::{complain, print};
-
-/// The receive buffer of a network source in bytes, where its URL names none.
-const RECEIVE_BUFFER: usize = 8 << 20;
-/// How often the table on the terminal is drawn anew, and joins are looked after.
-const REFRESH: Span = Span::from_secs(1);
-/// How long one wait for datagrams may be: absences are raised at most this late on the terminal, though at their time.
-const WAIT: Span = Span::from_millis(5);
 
 /// Analyse a stream: TR 101 290, programs, clocks, contents, PIDs and rates.
 ///
@@ -35,8 +22,9 @@ const WAIT: Span = Span::from_millis(5);
 /// fits, and the whole at the end. Arrival, jitter and drift are told of a network source or a capture alone: a file has no
 /// other time than its own.
 ///
-/// With two sources, files or captures, it tells what is in each and how the second stands to the first: whether it has the same
-/// packets and how much later, the same time line, or nothing in common, and what a switch to it would cost.
+/// With two sources, two of the network or two that are files or captures, it tells what is in each and how the second stands to the
+/// first: whether it has the same packets and how much later, the same time line, or nothing in common, and what a switch to it
+/// would cost.
 ///
 /// Exit status 1 says that an indicator of the first priority was raised.
 #[derive(clap::Args)]
@@ -50,11 +38,12 @@ Examples:
   changeover analyse incident.pcapng --flow 239.1.1.1:5000
   changeover analyse recording.ts --json | jq '.indicators.continuity_count_error'
   changeover analyse main.pcapng backup.pcapng         how the second stands to the first
+  changeover analyse udp://239.1.1.1:5000 srt://10.0.0.5:9000 --seconds 10    the same, as they come
   changeover analyse both.pcapng both.pcapng --flow 239.1.1.1:5000 --flow 239.1.1.2:5000
   changeover analyse --schema > report.schema.json     what every name of the JSON means, and its unit
   changeover analyse --schema=pair > pair.schema.json  the same of the JSON of two sources")]
 pub(super) struct Arguments {
-    /// A URL, a file of TS packets, or a capture; two files or captures are compared
+    /// A URL, a file of TS packets, or a capture; two are compared
     #[arg(required_unless_present = "schema", value_name = "SOURCE")]
     sources: Vec<String>,
     /// One JSON object in place of the table
@@ -63,13 +52,13 @@ pub(super) struct Arguments {
     /// The JSON Schema of that object, and nothing else; with =pair that of two sources
     #[arg(long, exclusive = true, value_name = "OF", num_args = 0..=1, require_equals = true, default_missing_value = "one")]
     schema: Option<Of>,
-    /// Stop after this many seconds (a network source only)
+    /// Stop after this many seconds (network sources only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     seconds: Option<u32>,
     /// The rate of a file that has no PCR to tell its time by, in bits a second
     #[arg(long, value_name = "RATE", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     bit_rate: u64,
-    /// The file that has the passphrase of a source by SRT, in one line
+    /// The file that has the passphrase of what comes by SRT, in one line
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_env")]
     passphrase_file: Option<PathBuf>,
     /// The environment variable that has it
@@ -118,10 +107,15 @@ pub(super) fn analyse(arguments: &Arguments) -> Status {
     }
 }
 
+/// Whether a source is one of the network.
+fn is_url(source: &str) -> bool {
+    source.contains("://")
+}
+
 /// What is to be printed of one source, and whether it is clean.
 fn one(arguments: &Arguments, source: &str) -> Result<(String, bool), Status> {
-    let report = if source.contains("://") {
-        network(arguments, source)
+    let report = if is_url(source) {
+        live::one(&terms(arguments), source)
     } else {
         stored(arguments, Path::new(source), arguments.flow.first().copied())
     }?;
@@ -131,12 +125,31 @@ fn one(arguments: &Arguments, source: &str) -> Result<(String, bool), Status> {
 
 /// The same of two.
 fn pair(arguments: &Arguments, a: &str, b: &str) -> Result<(String, bool), Status> {
-    if let Some(url) = [a, b].into_iter().find(|source| source.contains("://")) {
-        complain(format_args!(
-            "changeover: {url}: only files and captures can be compared; capture both to one file first"
-        ));
-        return Err(Status::Usage);
+    let (report, names) = match [is_url(a), is_url(b)] {
+        [true, true] => live::pair(&terms(arguments), [a, b])?,
+        [false, false] => (stored_pair(arguments, [a, b])?, [a, b].map(str::to_owned)),
+        [true, false] | [false, true] => {
+            complain(format_args!(
+                "changeover: {a} and {b}: what is live and what was recorded have no time in common; capture the one and then \
+                 compare it with the other"
+            ));
+            return Err(Status::Usage);
+        }
+    };
+    let text = if arguments.json { json(&report)? } else { drawn_pair(&report, [&names[0], &names[1]]) };
+    Ok((text, report.is_clean()))
+}
+
+fn terms(arguments: &Arguments) -> Terms<'_> {
+    Terms {
+        seconds: arguments.seconds,
+        is_json: arguments.json,
+        passphrase_file: arguments.passphrase_file.as_deref(),
+        passphrase_env: arguments.passphrase_env.as_deref(),
     }
+}
+
+fn stored_pair(arguments: &Arguments, [a, b]: [&str; 2]) -> Result<PairReport, Status> {
     let flow = |number: usize| arguments.flow.get(number).or_else(|| arguments.flow.first()).copied();
     let (reports, paths) =
         ([stored(arguments, Path::new(a), flow(0))?, stored(arguments, Path::new(b), flow(1))?], [a, b]);
@@ -151,15 +164,7 @@ fn pair(arguments: &Arguments, a: &str, b: &str) -> Result<(String, bool), Statu
     bar.finish_and_clear();
     let kinship = result.map_err(|error| failed(&error))?;
     let [a, b] = reports;
-    let report = PairReport { a, b, kinship };
-    let text = if arguments.json {
-        json(&report)?
-    } else if console::colors_enabled() {
-        coloured_pair(&report, paths)
-    } else {
-        pair_table(&report, paths)
-    };
-    Ok((text, report.is_clean()))
+    Ok(PairReport { a, b, kinship })
 }
 
 fn json(report: &impl serde::Serialize) -> Result<String, Status> {
@@ -169,8 +174,12 @@ fn json(report: &impl serde::Serialize) -> Result<String, Status> {
     })
 }
 
-fn drawn(report: &Report) -> String {
+pub(super) fn drawn(report: &Report) -> String {
     if console::colors_enabled() { coloured(report) } else { table(report) }
+}
+
+pub(super) fn drawn_pair(report: &PairReport, names: [&str; 2]) -> String {
+    if console::colors_enabled() { coloured_pair(report, names) } else { pair_table(report, names) }
 }
 
 /// A file of packets, or a capture where it begins like one.
@@ -205,139 +214,4 @@ fn progress_bar(path: &Path) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// As many lines of the report as a terminal has room for, and how many rows they take: it cannot take back what has moved
-/// out at its top.
-fn fitting(report: &Report, (height, width): (u16, u16)) -> (String, usize) {
-    let most = usize::from(height).saturating_sub(1);
-    let rows_of = |line: &str| line.chars().count().div_ceil(usize::from(width).max(1)).max(1);
-    let (mut lines, mut rows) = (0, 0);
-    for line in table(report).lines() {
-        let taken = rows + rows_of(line);
-        if taken > most {
-            break;
-        }
-        (lines, rows) = (lines + 1, taken);
-    }
-    (drawn(report).split_inclusive('\n').take(lines).collect(), rows)
-}
-
-/// How a URL of UDP or RTP is received.
-fn datagrams(source: &str) -> Result<(InputPlan, Framing), Status> {
-    let endpoint = Endpoint::parse(source).map_err(|error| {
-        complain(format_args!("changeover: {error}"));
-        Status::Usage
-    })?;
-    let framing = match endpoint.scheme {
-        Scheme::Udp => Framing::Auto,
-        Scheme::Rtp => Framing::Rtp,
-    };
-    let plan = InputPlan {
-        name: "source".to_owned(),
-        url: source.to_owned(),
-        address: endpoint.address,
-        interface: endpoint.interface,
-        sources: endpoint.sources,
-        receive_buffer: endpoint.buffer.unwrap_or(RECEIVE_BUFFER),
-        domain: None,
-        srt: None,
-    };
-    Ok((plan, framing))
-}
-
-fn network(arguments: &Arguments, source: &str) -> Result<Report, Status> {
-    let (plan, framing) = if by_srt::is_srt(source) {
-        let (file, variable) = (arguments.passphrase_file.as_deref(), arguments.passphrase_env.as_deref());
-        (by_srt::plan(source, file, variable)?, Framing::Auto)
-    } else if arguments.passphrase_file.is_some() || arguments.passphrase_env.is_some() {
-        complain(format_args!("changeover: {source}: a passphrase is for SRT, and this URL is not one of srt://"));
-        return Err(Status::Usage);
-    } else {
-        datagrams(source)?
-    };
-    // as it may be shown
-    let source = plan.url.as_str();
-    let mut receiver = Receiver::open(&plan).map_err(|error| {
-        complain(format_args!("changeover: {error}"));
-        Status::Unavailable
-    })?;
-    let stop = super::stop::on_signal().map_err(|error| {
-        complain(format_args!("changeover: signals cannot be waited for: {error}"));
-        Status::Unavailable
-    })?;
-    let term = Term::stdout();
-    let live = !arguments.json && io::stdout().is_terminal();
-    let mut monitor = Monitor::new(framing);
-    let mut connection = plan.srt.as_ref().map(|_| Connection::default());
-    let started = receiver.now();
-    let until = arguments.seconds.map_or(Instant::NEVER, |seconds| started + Span::from_secs(seconds));
-    let (mut draw_at, mut rows) = (started + REFRESH, 0);
-    loop {
-        receiver.recv_batch(WAIT, |payload, at| monitor.datagram(at, payload));
-        let now = receiver.now();
-        if !monitor.is_empty() {
-            monitor.advance(now);
-        }
-        for line in by_srt::told(&receiver, source) {
-            let _ = term.clear_last_lines(rows);
-            rows = 0;
-            complain(format_args!("changeover: {line}"));
-        }
-        if let (Some(connection), Some(status)) = (&mut connection, receiver.srt()) {
-            connection.look(status);
-        }
-        if now >= until || stop.is_set() {
-            break;
-        }
-        if now < draw_at {
-            continue;
-        }
-        draw_at = now + REFRESH;
-        if let Ok(interfaces) = Interfaces::read() {
-            receiver.refresh(&interfaces);
-        }
-        if live {
-            let (text, taken) = fitting(&report(&mut monitor, connection.as_ref()), term.size());
-            let _ = term.clear_last_lines(rows);
-            rows = taken;
-            print(&text)?;
-        }
-    }
-    if live {
-        let _ = term.clear_last_lines(rows);
-    }
-    if monitor.is_empty() {
-        let seconds = Duration::from_nanos(receiver.now().since(started).nanos().unsigned_abs()).as_secs();
-        let hint = match connection.as_ref().map(|connection| connection.report().connected) {
-            None => "is the group right, and the interface?",
-            Some(0) => "nobody was connected",
-            Some(_) => "the other side was connected and sent nothing",
-        };
-        complain(format_args!("changeover: nothing came from {source} in {seconds} s: {hint}"));
-    }
-    Ok(report(&mut monitor, connection.as_ref()))
-}
-
-/// What was found, with the connection that it came by.
-fn report(monitor: &mut Monitor, connection: Option<&Connection>) -> Report {
-    Report { srt: connection.map(Connection::report), ..monitor.report() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_drawn_again_and_again_never_moves_out_of_the_terminal() {
-        let report = Report::default();
-        let whole = table(&report);
-        assert_eq!(fitting(&report, (200, 100)), (whole.clone(), whole.lines().count()));
-        let (text, rows) = fitting(&report, (10, 100));
-        assert_eq!((text.lines().count(), rows), (9, 9));
-        assert!(whole.starts_with(&text));
-        let (text, rows) = fitting(&report, (10, 50));
-        assert!(rows <= 9 && text.lines().count() < 9, "lines that are too wide take two rows: {rows}\n{text}");
-        assert_eq!(fitting(&report, (0, 0)), (String::new(), 0));
-    }
 }

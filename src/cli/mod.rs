@@ -4,6 +4,7 @@ mod analyse;
 mod by_srt;
 mod check;
 mod demo;
+mod live;
 mod output;
 mod replay;
 mod run;

@@ -2,7 +2,7 @@
 //!
 //! Two captures are in the time of their clocks, so that the skew between them is what it was. A file of TS packets has
 //! no other time than that of its PCRs, which begins at 0: against one, a skew is by the place in the file. What is
-//! compared ends where the first of the two does.
+//! compared ends where the first of the two does. Of two that arrive now it is when each datagram came.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,6 +28,8 @@ const LEAST_RATE: u64 = 20_000_000;
 const LOOK: i64 = 10_000_000;
 /// By how much a skew has to move to be told anew.
 const MOVED: i64 = 10_000_000;
+/// Every so many packets it is told how many they are.
+const PROGRESS: u64 = 4096;
 /// The most changes that are told.
 const MAX_CHANGES: usize = 20;
 
@@ -86,17 +88,23 @@ impl Feed {
             From::Capture(capture, flow) => {
                 while self.packets.is_empty() {
                     let Some(datagram) = capture.read()? else { return Ok(false) };
-                    let layout = transport::read(datagram.payload, Framing::Auto);
-                    let Some(layout) = layout.filter(|_| datagram.destination == *flow) else { continue };
-                    self.at = self.at.max(datagram.at);
-                    let payload = datagram.payload.get(usize::from(layout.offset)..).unwrap_or(&[]);
-                    let packets = payload.chunks(usize::from(layout.stride)).take(usize::from(layout.packets));
-                    self.packets.extend(packets.filter_map(|bytes| bytes.first_chunk().copied()));
+                    if datagram.destination == *flow {
+                        self.packets.extend(packets(datagram.payload, Framing::Auto).copied());
+                        self.at = self.at.max(datagram.at);
+                    }
                 }
             }
         }
         Ok(true)
     }
+}
+
+/// The packets in a datagram; none where it holds none.
+fn packets(datagram: &[u8], framing: Framing) -> impl Iterator<Item = &[u8; PACKET_SIZE]> {
+    let layout = transport::read(datagram, framing);
+    let layout = layout.map(|it| (usize::from(it.offset), usize::from(it.stride), usize::from(it.packets)));
+    let (offset, stride, count) = layout.unwrap_or((0, PACKET_SIZE, 0));
+    datagram.get(offset..).unwrap_or(&[]).chunks(stride).take(count).filter_map(<[u8]>::first_chunk)
 }
 
 /// What is told of how they stand, as time goes on.
@@ -152,6 +160,67 @@ impl Watch {
     }
 }
 
+/// Two streams that are compared as they come, each packet at its time.
+pub struct Comparison {
+    aligner: Aligner,
+    foresight: Foresight,
+    watch: Watch,
+    time: &'static str,
+    /// In nanoseconds, of which the first packet is near the beginning.
+    now: i64,
+    looked: i64,
+    /// When the first datagram came; what is not live counts from 0 by itself.
+    origin: Option<Instant>,
+}
+
+impl Comparison {
+    /// Of two streams that arrive now, each of at most `most` bits a second: the memory of some seconds of them is taken at once.
+    pub fn live(most: BitRate) -> Self {
+        Self::new(most.0, "arrival")
+    }
+
+    fn new(rate: u64, time: &'static str) -> Self {
+        let settings =
+            Settings { feeds: 2, window: WINDOW, capacity: Settings::capacity(WINDOW, rate), merge: true, pace: false };
+        let mut aligner = Aligner::new(&settings);
+        aligner.follow(Some(0), Instant::ZERO, |_| {});
+        let (foresight, watch) = (Foresight::new(WINDOW), Watch::default());
+        Self { aligner, foresight, watch, time, now: 0, looked: 0, origin: None }
+    }
+
+    /// A datagram of one of them, 0 or 1, arrived. What is earlier than one before counts as of then.
+    pub fn datagram(&mut self, which: usize, at: Instant, payload: &[u8], framing: Framing) {
+        let now = at.since(*self.origin.get_or_insert(at)).nanos().max(self.now);
+        self.packets(which.min(1), packets(payload, framing), now);
+    }
+
+    fn packets<'a>(&mut self, i: usize, packets: impl Iterator<Item = &'a [u8; PACKET_SIZE]>, now: i64) {
+        self.now = now;
+        let at = Instant::from_nanos(now);
+        // what waits leaves in its turn, so that nothing waits for longer than it would live
+        while self.aligner.deadline() < at {
+            let due = self.aligner.deadline();
+            leave(&mut self.aligner, due);
+        }
+        for bytes in packets {
+            self.aligner.packet(i, Packet::new(bytes), None, Handle::default(), at, |_| {});
+            self.foresight.packet(i, bytes, at);
+        }
+        leave(&mut self.aligner, at);
+        if now - self.looked >= LOOK {
+            self.looked = now;
+            self.watch.look(self.aligner.kinship(1, at), now);
+            self.watch.count(&self.aligner, now);
+        }
+    }
+
+    /// How the second stands to the first by what came so far.
+    pub fn report(&mut self) -> KinshipReport {
+        self.watch.look(self.aligner.kinship(1, Instant::from_nanos(self.now)), self.now);
+        report(&self.aligner, &mut self.foresight, &self.watch, self.time, self.now)
+    }
+}
+
 /// Compares two streams: how `b` stands to `a`. `progress` is told now and then how many packets were read.
 ///
 /// # Errors
@@ -159,50 +228,30 @@ impl Watch {
 pub fn kinship(a: &Side<'_>, b: &Side<'_>, mut progress: impl FnMut(u64)) -> Result<KinshipReport, AnalyseError> {
     let mut feeds = [Feed::open(a)?, Feed::open(b)?];
     let rate = a.measured.0.max(b.measured.0).saturating_mul(2).max(LEAST_RATE);
-    let settings =
-        Settings { feeds: 2, window: WINDOW, capacity: Settings::capacity(WINDOW, rate), merge: true, pace: false };
-    let mut aligner = Aligner::new(&settings);
-    let mut foresight = Foresight::new(WINDOW);
-    let mut watch = Watch::default();
     let time = match (feeds[0].is_capture(), feeds[1].is_capture()) {
         (true, true) => "capture",
         (false, false) => "file",
         (true, false) | (false, true) => "mixed",
     };
-    let (mut more, mut packets, mut looked, mut now) = (true, 0_u64, 0, 0);
+    let mut comparison = Comparison::new(rate, time);
+    let (mut more, mut packets, mut told) = (true, 0_u64, 0);
     for feed in &mut feeds {
         more &= feed.advance()?;
     }
     let common = feeds[0].at.min(feeds[1].at);
     let origins = [0, 1].map(|i| if time == "capture" { common } else { feeds[i].at });
-    aligner.follow(Some(0), Instant::ZERO, |_| {});
     while more {
         let next = [0, 1].map(|i| feeds[i].at.saturating_sub(origins[i]));
         let i = usize::from(next[1] < next[0]);
-        now = next[i];
-        // what waits leaves in its turn, so that nothing waits for longer than it would live
-        while aligner.deadline() < Instant::from_nanos(now) {
-            let due = aligner.deadline();
-            leave(&mut aligner, due);
-        }
-        for bytes in &feeds[i].packets {
-            aligner.packet(i, Packet::new(bytes), None, Handle::default(), Instant::from_nanos(now), |_| {});
-            foresight.packet(i, bytes, Instant::from_nanos(now));
-            packets += 1;
-            if packets.is_multiple_of(4096) {
-                progress(packets);
-            }
-        }
-        leave(&mut aligner, Instant::from_nanos(now));
-        if now - looked >= LOOK {
-            looked = now;
-            watch.look(aligner.kinship(1, Instant::from_nanos(now)), now);
-            watch.count(&aligner, now);
+        comparison.packets(i, feeds[i].packets.iter(), next[i]);
+        packets += feeds[i].packets.len() as u64;
+        if packets >= told + PROGRESS {
+            told = packets;
+            progress(packets);
         }
         more = feeds[i].advance()?;
     }
-    watch.look(aligner.kinship(1, Instant::from_nanos(now)), now);
-    Ok(report(&aligner, &mut foresight, watch, time, now))
+    Ok(comparison.report())
 }
 
 /// All that is due goes.
@@ -211,7 +260,7 @@ fn leave(aligner: &mut Aligner, now: Instant) {
     while aligner.poll_event().is_some() {}
 }
 
-fn report(aligner: &Aligner, foresight: &mut Foresight, watch: Watch, time: &'static str, now: i64) -> KinshipReport {
+fn report(aligner: &Aligner, foresight: &mut Foresight, watch: &Watch, time: &'static str, now: i64) -> KinshipReport {
     let at = Instant::from_nanos(now);
     let kinship = watch.last.unwrap_or_else(|| aligner.kinship(1, at));
     let (skew_ms, skew_packets, ahead_ms, drift_ppm) = figures(kinship.relation);
@@ -255,7 +304,7 @@ fn report(aligner: &Aligner, foresight: &mut Foresight, watch: Watch, time: &'st
         },
         feeds: FeedsReport { counted: watch.before.is_some(), a: feed(0), b: feed(1) },
         forecast: forecast.map(ForecastView::of),
-        changes: watch.changes,
+        changes: watch.changes.clone(),
         changes_left_out: watch.left_out,
     }
 }

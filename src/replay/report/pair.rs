@@ -44,7 +44,7 @@ impl PairReport {
 /// How the second of two streams stands to the first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct KinshipReport {
-    /// Whose time skews are in: `capture`, `file` or `mixed`.
+    /// Whose time skews are in: `capture`, `file`, `mixed` or `arrival`.
     pub time: &'static str,
     /// How far apart two streams may be and still be merged.
     pub window_ms: f64,
@@ -212,6 +212,7 @@ fn kinship(page: &mut Page, it: &KinshipReport) {
         Style::Quiet,
         match it.time {
             "capture" => "Times are those of the captures, so that a skew is what it was.",
+            "arrival" => "Times are those at which both came here.",
             "file" => "Each file is in the time of its own PCRs from 0 on, so that a skew is by the place in the file.",
             _ => {
                 "A file has no time but its own, from 0 on, so that a skew is by the place in the file and the capture."
