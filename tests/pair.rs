@@ -210,7 +210,7 @@ fn two_that_come_now_are_compared_by_when_they_come() {
     sending.join().unwrap();
     let kinship = &value["kinship"];
     assert_eq!((&kinship["time"], &kinship["relation"]), (&json!("arrival"), &json!("identical")), "{kinship}");
-    assert!((63..=77).contains(&kinship["skew_packets"].as_i64().unwrap()), "{kinship}");
+    assert!((35..=105).contains(&kinship["skew_packets"].as_i64().unwrap()), "{kinship}");
     assert!(kinship["skew_ms"].as_f64() > Some(0.0), "{kinship}");
     assert!(value["a"]["arrival"].is_object() && value["b"]["arrival"].is_object(), "{value}");
     // of what does not come it is said, and nothing is known
