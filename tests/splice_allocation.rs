@@ -58,9 +58,9 @@ fn nothing_is_allocated_once_it_is_made() {
             if running.is_some() {
                 given += 1;
                 let leaving = Leaving { handle, outline: Outline::of(packet), feed: on_air.feed, alone: false };
-                splicer.old(leaving, bytes, now, &mut count);
+                splicer.old(leaving, bytes, None, now, &mut count);
             } else {
-                splicer.sent(on_air.feed, on_air.offset, packet);
+                splicer.sent(on_air.feed, on_air.offset, packet, None);
             }
             if let Some(pcr) = packet.pcr() {
                 let pcr = pcr.0.wrapping_add_signed(on_air.offset) % Ticks27M::WRAP;
@@ -73,7 +73,7 @@ fn nothing_is_allocated_once_it_is_made() {
             let bytes = &feeds[plan.to].0[number].bytes;
             let handle = Handle { frame: u32::try_from(number).unwrap(), offset: 1 };
             let leaving = Leaving { handle, outline: Outline::of(Packet::new(bytes)), feed: plan.to, alone: false };
-            splicer.new_(leaving, bytes, now, &mut count);
+            splicer.new_(leaving, bytes, None, now, &mut count);
             running = Some((plan, number + 1));
         }
         splicer.advance(now, &mut count);

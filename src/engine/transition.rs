@@ -284,7 +284,7 @@ impl Channel {
             if let Flow::Joint(joint) = flow
                 && let Some(splicer) = joint.splicer.as_deref_mut()
             {
-                splicer.sent(side, offset, Packet::new(bytes));
+                splicer.sent(side, offset, Packet::new(bytes), None);
             }
         });
         if self.output.last_pcr() != before {
@@ -319,7 +319,8 @@ impl Channel {
             && let Some(splicer) = joint.splicer.as_deref_mut()
             && let Some(bytes) = packet_at(to.frames.frame(Slot(handle.frame)), handle.offset)
         {
-            splicer.sent(side, offset, Packet::new(bytes));
+            let packet = Packet::new(bytes);
+            splicer.sent(side, offset, packet, self.output.remux.head(handle, packet));
         }
         self.output.packet(side, handle, outline, false, to);
         if outline.has_pcr() {
@@ -363,10 +364,11 @@ impl Channel {
             return true;
         };
         let said = &mut self.said;
+        let head = self.output.remux.head(leaving.handle, Packet::new(bytes));
         if is_new {
-            splicer.new_(leaving, bytes, to.now, |out| said.push(out));
+            splicer.new_(leaving, bytes, head, to.now, |out| said.push(out));
         } else {
-            splicer.old(leaving, bytes, to.now, |out| said.push(out));
+            splicer.old(leaving, bytes, head, to.now, |out| said.push(out));
         }
         self.obey(false, to);
         true

@@ -54,7 +54,7 @@ impl Foresight {
 
     fn leave(&mut self, at: Instant, bytes: &[u8; PACKET_SIZE]) {
         let packet = Packet::new(bytes);
-        self.splicer.sent(0, 0, packet);
+        self.splicer.sent(0, 0, packet, None);
         let clock = self.analysers[0].programs().first().and_then(|program| program.pcr_pid);
         if let Some(pcr) = packet.pcr().filter(|_| clock == Some(packet.pid())) {
             self.splicer.clock(pcr, at);

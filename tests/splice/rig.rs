@@ -183,7 +183,7 @@ impl Rig {
         let time = self.time();
         let feed = on_air.feed;
         if !self.splicer.is_running() {
-            self.splicer.sent(feed, on_air.offset, Packet::new(&bytes));
+            self.splicer.sent(feed, on_air.offset, Packet::new(&bytes), None);
             self.put(What::Packet { feed, number, strip: false, offset: on_air.offset, delay: 0 });
             return;
         }
@@ -191,8 +191,8 @@ impl Rig {
         *self.handles.entry((feed, number)).or_default() += 1;
         let leaving = Leaving { handle, outline, feed, alone: false };
         let outs = collect(|out| match side {
-            Side::Old => self.splicer.old(leaving, &bytes, time, out),
-            Side::New => self.splicer.new_(leaving, &bytes, time, out),
+            Side::Old => self.splicer.old(leaving, &bytes, None, time, out),
+            Side::New => self.splicer.new_(leaving, &bytes, None, time, out),
         });
         self.take(&outs);
     }

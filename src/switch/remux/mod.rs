@@ -46,7 +46,7 @@ pub use fit::Fit;
 
 use super::{Handle, Store};
 use crate::ts::pictures::{BrokenLink, Codec};
-use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable, SYNC_BYTE};
+use crate::ts::{Outline, PACKET_SIZE, Packet, PidTable, SYNC_BYTE, pes};
 use crate::units::{Pid, Ticks27M};
 
 use clocks::Clocks;
@@ -204,12 +204,20 @@ impl Remux {
     }
 
     /// Where every packet of every feed lies until it leaves, as it arrives. Without it a PTS, DTS or ESCR that lies in two packets
-    /// cannot be moved.
+    /// cannot be moved, nor is it known to [`Remux::head`].
     #[inline]
     pub fn note(&mut self, feed: usize, handle: Handle, packet: Packet<'_>) {
         if self.parted.wants(packet) {
             self.parted.note(feed, handle, packet);
         }
+    }
+
+    /// The head of the PES packet that begins in the packet at `handle` and goes on in the next, where that has arrived.
+    #[inline]
+    pub fn head(&self, handle: Handle, packet: Packet<'_>) -> Option<pes::Header> {
+        let payload = packet.payload();
+        let is_short = packet.payload_unit_start_indicator() && payload.len() < times::MAX_HEAD;
+        if is_short { pes::Header::parse(&self.parted.find(handle, payload)?) } else { None }
     }
 
     /// Whether a packet leaves exactly as it came; if so, it is counted. If not, [`Remux::packet`] is to be called, which

@@ -135,11 +135,17 @@ impl Parted {
         }
     }
 
-    /// The header that begins with `payload` in a packet that leaves, if it was parted and all of it arrived.
+    /// The header that begins with `payload` in the packet at `handle`, if it was parted and all of it arrived.
+    #[cold]
+    pub(super) fn find(&self, handle: Handle, payload: &[u8]) -> Option<Header> {
+        let is_it = |kept: &&(Handle, Header)| kept.0 == handle && kept.1.starts_with(payload);
+        self.kept.iter().rev().find(is_it).map(|kept| kept.1)
+    }
+
+    /// The same, of a packet that leaves.
     pub(super) fn begin(&mut self, feed: usize, pid: Pid, handle: Handle, payload: &[u8]) -> Option<Header> {
         self.leaving.retain(|leaving| (leaving.0, leaving.1) != (feed, pid));
-        let is_it = |kept: &&(Handle, Header)| kept.0 == handle && kept.1.starts_with(payload);
-        let header = self.kept.iter().rev().find(is_it)?.1;
+        let header = self.find(handle, payload)?;
         if self.leaving.len() == LEAVING {
             self.leaving.pop_front();
         }

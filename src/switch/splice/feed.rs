@@ -21,6 +21,8 @@ const JUMP: i64 = 900_000;
 /// How far back pictures are looked for that come later than one of higher PTS, in marks.
 const REORDER: usize = 64;
 const NONE: u8 = u8::MAX;
+/// Bytes of the head of a PES packet up to the end of its DTS.
+const HEAD: usize = 19;
 
 /// What a stream is to a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,30 @@ impl Left {
     }
 }
 
+/// A unit that began in a packet that ends before its times do.
+#[derive(Clone, Copy, Debug)]
+struct Parted {
+    number: u64,
+    at: Instant,
+    random_access: bool,
+    size: usize,
+    bytes: [u8; HEAD],
+}
+
+impl Parted {
+    fn push(&mut self, payload: &[u8]) {
+        for (to, byte) in self.bytes.iter_mut().skip(self.size).zip(payload) {
+            *to = *byte;
+            self.size += 1;
+        }
+    }
+
+    /// What its times are; none where they are not all there yet.
+    fn stamp(&self) -> Option<Stamp> {
+        stamp_of(&Header::parse(self.bytes.get(..self.size)?)?)
+    }
+}
+
 /// A stream of a feed.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
@@ -105,6 +131,7 @@ pub(super) struct Stream {
     codec: &'static str,
     pictures: Option<Pictures>,
     counter: Option<u8>,
+    parted: Option<Parted>,
     /// The unit that came last, and whether it is all there.
     pub(super) latest: Option<Stamp>,
     pub(super) arrived: Unit,
@@ -137,6 +164,7 @@ impl Stream {
             codec: stream.description.codec,
             pictures: stream.description.pictures().map(Pictures::new),
             counter: None,
+            parted: None,
             latest: None,
             arrived: Unit::Unknown,
             max: None,
@@ -331,6 +359,7 @@ impl Feed {
             return;
         }
         stream.arrived.push(start, payload);
+        let is_parted = stream.parted.is_some();
         if step != 1 {
             let mark = stream.mark;
             if let Some(pictures) = &mut stream.pictures {
@@ -343,6 +372,8 @@ impl Feed {
         }
         if start {
             self.unit(number, at, packet);
+        } else if is_parted {
+            self.go_on(pid, step, payload);
         }
         let Some(stream) = self.stream_mut(pid) else { return };
         if let Some(pictures) = &mut stream.pictures
@@ -371,11 +402,45 @@ impl Feed {
 
     /// A unit begins.
     fn unit(&mut self, number: u64, at: Instant, packet: Packet<'_>) {
-        let next = self.gone + self.marks.len() as u64;
         let Some(stream) = self.stream_mut(packet.pid()) else { return };
-        stream.mark = None;
+        (stream.mark, stream.parted) = (None, None);
         stream.is_scrambled = packet.is_scrambled();
-        let Some(stamp) = stamp_of(packet) else { return };
+        let (payload, random_access) = (packet.payload(), packet.random_access_indicator());
+        if stream.is_scrambled {
+            return;
+        }
+        match Header::parse(payload) {
+            Some(header) => {
+                if let Some(stamp) = stamp_of(&header) {
+                    self.begin(packet.pid(), number, at, stamp, random_access);
+                }
+            }
+            None if payload.len() < HEAD => {
+                let mut parted = Parted { number, at, random_access, size: 0, bytes: [0; HEAD] };
+                parted.push(payload);
+                stream.parted = Some(parted);
+            }
+            None => {}
+        }
+    }
+
+    /// The head of a unit goes on in a packet that is `step` after the last.
+    #[cold]
+    fn go_on(&mut self, pid: Pid, step: u8, payload: &[u8]) {
+        let Some(stream) = self.stream_mut(pid) else { return };
+        let Some(mut parted) = stream.parted.take().filter(|_| step == 1) else { return };
+        parted.push(payload);
+        match parted.stamp() {
+            Some(stamp) => self.begin(pid, parted.number, parted.at, stamp, parted.random_access),
+            None if parted.size < HEAD => stream.parted = Some(parted),
+            None => {}
+        }
+    }
+
+    /// A unit with these times begins in the packet of this number.
+    fn begin(&mut self, pid: Pid, number: u64, at: Instant, stamp: Stamp, random_access: bool) {
+        let next = self.gone + self.marks.len() as u64;
+        let Some(stream) = self.stream_mut(pid) else { return };
         stream.begin(stamp);
         let (role, is_video) = (stream.role, stream.kind == Kind::Video);
         if role == Role::OtherSound || role == Role::Other {
@@ -390,7 +455,7 @@ impl Feed {
             let length = stream.length();
             let join = before.filter(|_| length > 0).map(|max| add(max, length));
             // of what is coded in a way that is not read, what the multiplexer says
-            (join, clean, stream.pictures.is_none() && packet.random_access_indicator())
+            (join, clean, stream.pictures.is_none() && random_access)
         } else {
             (Some(stamp.pts), true, true)
         };
@@ -401,12 +466,12 @@ impl Feed {
         }
         if is_video && !clean {
             // this one is presented before units that come first: between them is no place to stop
-            let own = self.marks.iter_mut().rev().take(REORDER).filter(|mark| mark.pid == packet.pid());
+            let own = self.marks.iter_mut().rev().take(REORDER).filter(|mark| mark.pid == pid);
             for mark in own {
                 mark.clean &= mark.join.is_some_and(|join| stamp.pts.step_from(join) > -10);
             }
         }
-        self.marks.push_back(Mark { number, at, pid: packet.pid(), role, stamp, join, clean, entry, is_weak: false });
+        self.marks.push_back(Mark { number, at, pid, role, stamp, join, clean, entry, is_weak: false });
         if role == Role::Lead {
             self.news = self.news.wrapping_add(1);
         }
@@ -414,7 +479,7 @@ impl Feed {
 
     /// A packet leaves in normal running, its times set on by `offset`.
     #[inline]
-    pub(super) fn sent(&mut self, offset: i64, packet: Packet<'_>) {
+    pub(super) fn sent(&mut self, offset: i64, packet: Packet<'_>, head: Option<Header>) {
         if !packet.has_payload() {
             return;
         }
@@ -423,7 +488,7 @@ impl Feed {
         if start || stream.role == Role::Other {
             stream.left.unit.push(start, packet.payload());
         }
-        if start && let Some(stamp) = stamp_of(packet) {
+        if start && let Some(stamp) = stamp(packet, head) {
             stream.left.begin(stamp.moved(offset));
         }
     }
@@ -434,12 +499,15 @@ impl Feed {
     }
 }
 
-/// The times of the PES packet that starts in this packet.
-pub(super) fn stamp_of(packet: Packet<'_>) -> Option<Stamp> {
+/// The times of the PES packet that starts in this packet: of its `head`, where that goes on in the next.
+pub(super) fn stamp(packet: Packet<'_>, head: Option<Header>) -> Option<Stamp> {
     if packet.is_scrambled() {
         return None;
     }
-    let header = Header::parse(packet.payload())?;
+    stamp_of(&Header::parse(packet.payload()).or(head)?)
+}
+
+fn stamp_of(header: &Header) -> Option<Stamp> {
     Some(Stamp { pts: header.pts?, dts: header.decoding_time()? })
 }
 

@@ -1,7 +1,7 @@
 //! Which packets of the two feeds are wanted.
 
 use super::Side;
-use super::feed::{Phase, Role, Stream, stamp_of};
+use super::feed::{Phase, Role, Stream, stamp};
 use super::held::{Stamp, add};
 use super::line::lasting;
 use super::mix::{JUMP, Mix, Run};
@@ -47,7 +47,7 @@ impl Mix<'_> {
         let decides = matches!(stream.role, Role::Lead | Role::Sound);
         let start = packet.payload_unit_start_indicator();
         if start {
-            let raw = stamp_of(packet);
+            let raw = stamp(packet, self.head);
             let stamp = raw.map(|stamp| stamp.moved(offset));
             let is_broken = !run.request.alive && raw.is_some_and(|raw| stream.ends_with(raw));
             let is_over = match (stream.role, stamp) {
@@ -79,7 +79,7 @@ impl Mix<'_> {
         let Some(place) = self.feeds.get(feed).and_then(|feed| feed.place(pid)) else {
             return self.judge_other(feed, pid, start, packet.has_payload());
         };
-        let raw = if start { stamp_of(packet) } else { None };
+        let raw = if start { stamp(packet, self.head) } else { None };
         let mut stamp = raw.map(|stamp| stamp.moved(offset));
         let is_entry = raw.is_some_and(|raw| self.feeds.get(feed).is_some_and(|feed| feed.is_entry(pid, raw)));
         let Some(stream) = self.feeds.get(feed).and_then(|feed| feed.streams.get(place)) else { return Verdict::Drop };

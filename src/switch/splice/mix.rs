@@ -8,6 +8,7 @@ use super::plan::Choice;
 use super::unit::Unit;
 use super::{Cost, Leaving, OnAir, Out, Plan, Request, Side};
 use crate::ts::Packet;
+use crate::ts::pes::Header;
 use crate::units::{Instant, Pid, Pts90k, Span};
 
 /// How long after its presentation time should have come the old feed is waited for.
@@ -126,6 +127,8 @@ pub(super) struct Mix<'a> {
     pub(super) line: Line,
     pub(super) window: Span,
     pub(super) now: Instant,
+    /// The head of the PES packet that begins in the packet at hand, where it goes on in the next.
+    pub(super) head: Option<Header>,
 }
 
 impl Mix<'_> {

@@ -35,6 +35,7 @@ mod unit;
 use super::Handle;
 use super::align::{Leaving, MAX_FEEDS};
 use crate::tr101290::{Program, Stream as Listed};
+use crate::ts::pes::Header;
 use crate::ts::{Outline, PACKET_SIZE, Packet};
 use crate::units::{Instant, Pid, Span, Ticks27M};
 
@@ -313,11 +314,12 @@ impl Splicer {
         self.line.put(pcr, at);
     }
 
-    /// A packet of `feed` left in normal running, its times moved by `offset`; the bytes are those that came.
+    /// A packet of `feed` left in normal running, its times moved by `offset`; the bytes are those that came. `head` is that of the
+    /// PES packet that begins in it, where that goes on in the next and is known.
     #[inline]
-    pub fn sent(&mut self, feed: usize, offset: i64, packet: Packet<'_>) {
+    pub fn sent(&mut self, feed: usize, offset: i64, packet: Packet<'_>, head: Option<Header>) {
         if let Some(feed) = self.feeds.get_mut(feed) {
-            feed.sent(offset, packet);
+            feed.sent(offset, packet, head);
         }
     }
 
@@ -397,26 +399,41 @@ impl Splicer {
         self.run.as_ref().is_some_and(|run| run.master == Side::New)
     }
 
-    /// A packet of the old feed is due.
-    pub fn old(&mut self, leaving: Leaving, bytes: &[u8; PACKET_SIZE], now: Instant, mut out: impl FnMut(Out)) {
-        match self.mix(now) {
+    /// A packet of the old feed is due; `head` is as in [`Splicer::sent`].
+    pub fn old(
+        &mut self,
+        leaving: Leaving,
+        bytes: &[u8; PACKET_SIZE],
+        head: Option<Header>,
+        now: Instant,
+        mut out: impl FnMut(Out),
+    ) {
+        match self.mix(now, head) {
             Some(mut mix) => mix.old(leaving, Packet::new(bytes), &mut out),
             None => out(Out::Drop(leaving.handle)),
         }
     }
 
-    /// A packet of the new feed is due: the first is the one that the plan names, and none is left out.
-    pub fn new_(&mut self, leaving: Leaving, bytes: &[u8; PACKET_SIZE], now: Instant, mut out: impl FnMut(Out)) {
-        match self.mix(now) {
+    /// A packet of the new feed is due: the first is the one that the plan names, and none is left out. `head` is as in
+    /// [`Splicer::sent`].
+    pub fn new_(
+        &mut self,
+        leaving: Leaving,
+        bytes: &[u8; PACKET_SIZE],
+        head: Option<Header>,
+        now: Instant,
+        mut out: impl FnMut(Out),
+    ) {
+        match self.mix(now, head) {
             Some(mut mix) => mix.new_(leaving, Packet::new(bytes), &mut out),
             None => out(Out::Drop(leaving.handle)),
         }
     }
 
-    fn mix(&mut self, now: Instant) -> Option<Mix<'_>> {
+    fn mix(&mut self, now: Instant, head: Option<Header>) -> Option<Mix<'_>> {
         let Some(run) = &mut self.run else { return None };
         let (feeds, pool) = (&mut self.feeds, &mut self.pool);
-        Some(Mix { feeds, pool, run, line: self.line, window: self.settings.window, now })
+        Some(Mix { feeds, pool, run, line: self.line, window: self.settings.window, now, head })
     }
 
     /// When [`Splicer::advance`] or [`Splicer::plan`] has something to do though no packet comes.
@@ -429,7 +446,7 @@ impl Splicer {
 
     /// Time passed: what waits and finds no slot leaves, slowly, and an old feed from which nothing comes is given up.
     pub fn advance(&mut self, now: Instant, mut out: impl FnMut(Out)) {
-        if let Some(mut mix) = self.mix(now) {
+        if let Some(mut mix) = self.mix(now, None) {
             mix.advance(&mut out);
         }
     }
@@ -437,12 +454,12 @@ impl Splicer {
     /// What the transition cost, told once: when the pictures and the sound of the program that decides have gone over, and a second
     /// after the new feed's first packet at the latest. Streams that come now and then are not waited for.
     pub fn cost(&mut self, now: Instant) -> Option<Cost> {
-        self.mix(now)?.told()
+        self.mix(now, None)?.told()
     }
 
     /// Whether a transition is over, which is told once: from then on everything comes from the new feed.
     pub fn finished(&mut self, now: Instant) -> bool {
-        let is_finished = self.mix(now).is_some_and(|mut mix| mix.is_finished());
+        let is_finished = self.mix(now, None).is_some_and(|mut mix| mix.is_finished());
         if is_finished {
             self.run = None;
         }
@@ -452,18 +469,18 @@ impl Splicer {
     /// Another switch cannot wait for the end of a transition whose new feed has been entered: of the old feed nothing more is taken,
     /// and what waits leaves as fast as it may, in a tenth of a second. False where nothing waits.
     pub fn hasten(&mut self, now: Instant) -> bool {
-        self.mix(now).is_some_and(|mut mix| mix.hasten())
+        self.mix(now, None).is_some_and(|mut mix| mix.hasten())
     }
 
     /// Whether a transition that was hastened is to be [cut short](Splicer::cut_short).
     pub fn is_overtaken(&mut self, now: Instant) -> bool {
-        self.mix(now).is_some_and(|mix| mix.is_overtaken())
+        self.mix(now, None).is_some_and(|mix| mix.is_overtaken())
     }
 
     /// Ends a transition whose new feed has been entered, and gives back all that waits: from now on everything comes from that
     /// feed, whatever did not begin yet. What it cost, where that was not told.
     pub fn cut_short(&mut self, now: Instant, out: impl FnMut(Out)) -> Option<Cost> {
-        let cost = self.mix(now)?.stop();
+        let cost = self.mix(now, None)?.stop();
         self.cancel(out);
         cost
     }

@@ -1,7 +1,5 @@
 //! Whether a PES packet or section of a PID is under way, by the lengths that they tell.
 
-use crate::ts::pes::Header;
-
 /// What is known of the unit that came last on a PID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -35,9 +33,11 @@ impl Unit {
 
     fn begin(payload: &[u8]) -> Self {
         if payload.starts_with(&[0, 0, 1]) {
-            return match Header::parse(payload).map(|header| usize::from(header.packet_length)) {
-                Some(0) | None => Self::Endless,
-                Some(length) => Self::left(length + 6, payload.len()),
+            return match payload {
+                &[_, _, _, _, high, low, ..] if (high, low) != (0, 0) => {
+                    Self::left(usize::from(u16::from_be_bytes([high, low])) + 6, payload.len())
+                }
+                [..] => Self::Endless,
             };
         }
         // sections: ISO/IEC 13818-1 2.4.4.2
