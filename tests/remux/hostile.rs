@@ -1,6 +1,9 @@
 //! Packets of chance: nothing panics, every handle comes back once, and no PID is one that there is not.
 
+use std::collections::VecDeque;
+
 use super::rig::{Bytes, Rig, packets, pat, plain, pmt_section};
+use changeover::switch::Handle;
 use changeover::switch::remux::{ClockPolicy, MAX_PROGRAMS, Pcr, Settings};
 use changeover::ts::crc32;
 use changeover::units::Ticks27M;
@@ -93,6 +96,12 @@ proptest! {
         let clock = if signal { ClockPolicy::Signal } else { ClockPolicy::Continue };
         let mut rig = Rig::with(Settings { feeds: 3, clock });
         rig.heap.full = full;
+        let mut waiting = VecDeque::new();
+        let leave = |rig: &mut Rig, waiting: &mut VecDeque<(usize, Handle, Pcr)>| {
+            if let Some((feed, handle, pcr)) = waiting.pop_front() {
+                rig.leave(feed, handle, pcr);
+            }
+        };
         for step in steps {
             match step {
                 Step::Enter(feed, offset) => rig.remux.enter(feed, offset),
@@ -104,11 +113,16 @@ proptest! {
                     }
                 }
                 Step::Packet(feed, bytes, pcr) => {
-                    rig.watch(feed, &[*bytes]);
+                    waiting.push_back((feed, rig.arrive(feed, *bytes), pcr));
                     rig.remux.fit(feed);
-                    rig.send_with(feed, *bytes, pcr);
                 }
             }
+            if waiting.len() > 8 {
+                leave(&mut rig, &mut waiting);
+            }
+        }
+        while !waiting.is_empty() {
+            leave(&mut rig, &mut waiting);
         }
         prop_assert_eq!(rig.heap.open, 0);
         prop_assert!(rig.out.iter().all(|packet| packet[0] == 0x47));
