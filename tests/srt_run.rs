@@ -13,6 +13,8 @@ mod stage {
         ([127, 0, 0, 1], port).into()
     }
 }
+#[path = "srt/watch.rs"]
+mod watch;
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -62,7 +64,7 @@ channels:
       - {{name: network, url: rtp://239.1.1.2:5000, interface: lo, priority: {rtp}, max_bit_rate: 15Mb/s}}
     switch: {{failback: {{mode: auto, after: 1s}}, dwell: 1s, max_per_minute: 0}}
     health:
-      input_loss: {{raise: {{for: 300ms}}, clear: {{for: 1s}}}}
+      input_loss: {{raise: {{for: 1s}}, clear: {{for: 1s}}}}
       continuity_count_error: {{raise: {{above: 10, within: 1s}}, clear: {{for: 1s}}}}
     outputs:
       - {{url: rtp://{OUTPUT}, interface: lo, ttl: 1}}
@@ -222,7 +224,7 @@ channels:
         srt: {{backend: {backend}}}
     switch: {{failback: {{mode: auto, after: 1s}}, dwell: 1s, max_per_minute: 0}}
     health:
-      input_loss: {{raise: {{for: 300ms}}, clear: {{for: 1s}}}}
+      input_loss: {{raise: {{for: 1s}}, clear: {{for: 1s}}}}
     outputs:
       - {{url: rtp://{OUTPUT}, interface: lo, ttl: 1}}
 "

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use changeover::config::{Role, SrtPlan};
 use futures_util::{SinkExt, StreamExt};
 use srt_tokio::SrtSocket;
-use srt_tokio::options::{PacketSize, SocketOptions};
+use srt_tokio::options::{ByteCount, PacketSize, SocketOptions};
 use tokio::sync::oneshot;
 
 use super::process::udp_port;
@@ -135,8 +135,12 @@ async fn carry(plan: &SrtPlan, incoming: bool, port: u16, udp: u16) -> io::Resul
     let latency = u64::try_from(plan.latency.nanos()).unwrap();
     // It says that its MTU (draft-sharabayko-srt 3.2.1, with all headers) is what it was told its largest message is. rsrt keeps to
     // that, and takes no message of 1316 bytes from somebody whose MTU is 1316.
-    let mtu = |options: &mut SocketOptions| options.sender.max_payload_size = PacketSize(1316 + 44);
-    let mut builder = SrtSocket::builder().latency(Duration::from_nanos(latency)).set(mtu);
+    // Its kernel's buffer would hold some 50 of them.
+    let more = |options: &mut SocketOptions| {
+        options.sender.max_payload_size = PacketSize(1316 + 44);
+        options.connect.udp_recv_buffer_size = ByteCount(4 << 20);
+    };
+    let mut builder = SrtSocket::builder().latency(Duration::from_nanos(latency)).set(more);
     if let Some(passphrase) = &plan.passphrase {
         builder = builder.encryption(plan.key_length.unwrap_or(16).into(), passphrase.reveal());
     }
