@@ -1,16 +1,14 @@
 //! Every byte comes, once and in order: both backends, every role, both directions, with and without encryption, a stream id in
 //! all of them, and each of four programs at the other end.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
 
 use changeover::config::{Backend, Role, SrtPlan};
 use changeover::plane::What;
 use changeover::units::Span;
 
 use super::peers::{Program, STREAM, Session};
-use super::stage::{AHEAD, BOTH, Turn, datagram, dropped, encrypted, is_full, receive, send, srt};
+use super::stage::{AHEAD, BOTH, Turn, dropped, encrypted, is_full, receive, srt};
 use super::watch::{Run, fairly};
 
 /// 10 Mb/s for ten seconds.
@@ -87,16 +85,7 @@ fn exact(case: Case) -> Run {
     let Case { role, incoming, messages, .. } = case;
     let plan = plan(case);
     let Session { mut stage, from, sink, peer: _peer, .. } = Session::start(case.program, &plan, incoming);
-    let (connected, is_connected) = channel::<()>();
-    let sending = thread::spawn(move || {
-        while is_connected.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
-            // It looks at what it is to send before it calls.
-            if case.program == Program::Ffmpeg && incoming {
-                let _ = from.send(&datagram(0));
-            }
-        }
-        send(&from, 0, AHEAD + messages);
-    });
+    let (connected, sending) = case.program.feed(from, incoming, AHEAD + messages);
     let told = stage.until_up();
     let figures = told.connections[0].unwrap();
     assert_eq!((figures.latency, figures.key_length), (plan.latency, case.key.unwrap_or(0)), "{case:?}");

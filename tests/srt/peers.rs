@@ -4,6 +4,7 @@
 use std::io;
 use std::net::UdpSocket;
 use std::process::Command;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::process::udp_port;
 use super::proxy::Proxy;
-use super::stage::{Peer, Stage, local, socket};
+use super::stage::{Peer, Stage, datagram, local, send, socket};
 
 /// The stream id of every session.
 pub(crate) const STREAM: &str = "news";
@@ -80,6 +81,23 @@ impl Program {
                 if incoming { Peer::transmit(&from, &srt) } else { Peer::transmit(&srt, &from) }
             }
         })
+    }
+}
+
+impl Program {
+    /// Sends `count` datagrams by `from` once what is returned with the thread is dropped, which is when the two are connected.
+    pub(crate) fn feed(self, from: UdpSocket, incoming: bool, count: u32) -> (Sender<()>, JoinHandle<()>) {
+        let (connected, is_connected) = channel();
+        let sending = thread::spawn(move || {
+            while is_connected.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+                // It looks at what it is to send before it calls.
+                if self == Self::Ffmpeg && incoming {
+                    let _ = from.send(&datagram(0));
+                }
+            }
+            send(&from, 0, count);
+        });
+        (connected, sending)
     }
 }
 

@@ -213,7 +213,7 @@ static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 impl Turn {
     /// Of a session beside which there may be fewer others the more it `weighs`.
     pub(crate) fn take(weighs: usize) -> Self {
-        let most = 8 * thread::available_parallelism().map_or(1, usize::from);
+        let most = 10 * thread::available_parallelism().map_or(1, usize::from);
         let taken = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = TURNS.1.wait_while(taken, |taken| *taken + weighs > most);
         *waiting.unwrap_or_else(PoisonError::into_inner) += weighs;
