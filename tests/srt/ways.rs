@@ -24,10 +24,12 @@ struct Case {
     loss: u64,
 }
 
-/// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own. What
-/// srt-tokio makes of losses is its own: it sends messages once that nobody asks for again in time.
+/// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own.
+/// srt-tokio is left out: as a sender it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of srt-live-transmit's
+/// at most), and as a receiver it lacked up to 2 of libsrt's and 12 of rsrt's, where srt-live-transmit lacked none.
 fn lossy() -> Vec<Case> {
-    let programs = if is_full() { &Program::ALL[..] } else { &[Program::Transmit] };
+    let programs =
+        if is_full() { &[Program::Transmit, Program::Ffmpeg, Program::Gstreamer][..] } else { &[Program::Transmit] };
     let mut cases = Vec::new();
     for &program in programs {
         for backend in BOTH {
