@@ -10,6 +10,8 @@ mod process;
 #[path = "../tests/srt/stage.rs"]
 #[allow(dead_code)]
 mod stage;
+#[path = "../tests/srt/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;

@@ -9,6 +9,8 @@ mod netns;
 #[path = "srt/proxy.rs"]
 mod proxy;
 mod scene;
+#[path = "srt/watch.rs"]
+mod watch;
 #[path = "shared/ways.rs"]
 mod ways;
 

@@ -11,6 +11,8 @@ mod proxy;
 #[path = "srt/stage.rs"]
 #[allow(dead_code)]
 mod stage;
+#[path = "srt/watch.rs"]
+mod watch;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};

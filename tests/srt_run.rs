@@ -13,6 +13,8 @@ mod stage {
         ([127, 0, 0, 1], port).into()
     }
 }
+#[path = "srt/watch.rs"]
+mod watch;
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -62,7 +64,7 @@ channels:
       - {{name: network, url: rtp://239.1.1.2:5000, interface: lo, priority: {rtp}, max_bit_rate: 15Mb/s}}
     switch: {{failback: {{mode: auto, after: 1s}}, dwell: 1s, max_per_minute: 0}}
     health:
-      input_loss: {{raise: {{for: 300ms}}, clear: {{for: 1s}}}}
+      input_loss: {{raise: {{for: 1s}}, clear: {{for: 1s}}}}
       continuity_count_error: {{raise: {{above: 10, within: 1s}}, clear: {{for: 1s}}}}
     outputs:
       - {{url: rtp://{OUTPUT}, interface: lo, ttl: 1}}
@@ -262,7 +264,8 @@ channels:
     let (switched, switch) = switch.unwrap();
     assert_eq!((&switch["to"], &switch["reason"]), (&"backup".into(), &"input_loss".into()), "{switch:#}");
     assert!(needed < arrived && arrived <= switch["decided"].as_f64().unwrap() && arrived < *switched, "{events:#?}");
-    let told_of = |word: &str| events.iter().filter(|(_, it)| it["event"] == word).count();
+    // What comes after that, on a machine that keeps an encoder waiting, is none of this.
+    let told_of = |word: &str| events.iter().filter(|(t, it)| t <= switched && it["event"] == word).count();
     assert_eq!((told_of("needed"), told_of("not_needed"), told_of("raised")), (1, 0, 0), "{events:#?}");
     println!(
         "{backend}: hot {:.0} ms after it was needed, on air after {:.0} ms",

@@ -4,18 +4,19 @@
 use std::io;
 use std::net::UdpSocket;
 use std::process::Command;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use changeover::config::{Role, SrtPlan};
 use futures_util::{SinkExt, StreamExt};
 use srt_tokio::SrtSocket;
-use srt_tokio::options::{PacketSize, SocketOptions};
+use srt_tokio::options::{ByteCount, PacketSize, SocketOptions};
 use tokio::sync::oneshot;
 
 use super::process::udp_port;
 use super::proxy::Proxy;
-use super::stage::{Peer, Stage, local, socket};
+use super::stage::{Peer, Stage, datagram, local, send, socket};
 
 /// The stream id of every session.
 pub(crate) const STREAM: &str = "news";
@@ -83,6 +84,23 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Sends `count` datagrams by `from` once what is returned with the thread is dropped, which is when the two are connected.
+    pub(crate) fn feed(self, from: UdpSocket, incoming: bool, count: u32) -> (Sender<()>, JoinHandle<()>) {
+        let (connected, is_connected) = channel();
+        let sending = thread::spawn(move || {
+            while is_connected.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
+                // It looks at what it is to send before it calls.
+                if self == Self::Ffmpeg && incoming {
+                    let _ = from.send(&datagram(0));
+                }
+            }
+            send(&from, 0, count);
+        });
+        (connected, sending)
+    }
+}
+
 /// A pipeline, in the words of `gst-launch-1.0`.
 fn pipeline(words: &str) -> Peer {
     let mut command = Command::new("gst-launch-1.0");
@@ -135,8 +153,12 @@ async fn carry(plan: &SrtPlan, incoming: bool, port: u16, udp: u16) -> io::Resul
     let latency = u64::try_from(plan.latency.nanos()).unwrap();
     // It says that its MTU (draft-sharabayko-srt 3.2.1, with all headers) is what it was told its largest message is. rsrt keeps to
     // that, and takes no message of 1316 bytes from somebody whose MTU is 1316.
-    let mtu = |options: &mut SocketOptions| options.sender.max_payload_size = PacketSize(1316 + 44);
-    let mut builder = SrtSocket::builder().latency(Duration::from_nanos(latency)).set(mtu);
+    // Its kernel's buffer would hold some 50 of them.
+    let more = |options: &mut SocketOptions| {
+        options.sender.max_payload_size = PacketSize(1316 + 44);
+        options.connect.udp_recv_buffer_size = ByteCount(4 << 20);
+    };
+    let mut builder = SrtSocket::builder().latency(Duration::from_nanos(latency)).set(more);
     if let Some(passphrase) = &plan.passphrase {
         builder = builder.encryption(plan.key_length.unwrap_or(16).into(), passphrase.reveal());
     }

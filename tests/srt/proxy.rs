@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::watch;
+
 /// Passes datagrams both ways between one address and everybody who sends to it, each of whom is seen there by a port of his own.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
@@ -36,9 +38,13 @@ fn next(state: &mut u64) -> u64 {
 fn bound(port: u16) -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    socket.set_read_timeout(Some(IDLE)).unwrap();
     socket
 }
+
+/// How long a lane waits for more while something is under way, and while nothing is.
+const BUSY: Duration = Duration::from_millis(1);
+const IDLE: Duration = Duration::from_millis(50);
 
 /// One direction.
 struct Lane {
@@ -48,9 +54,19 @@ struct Lane {
     loss: u64,
     delay: Duration,
     dark: Arc<AtomicBool>,
+    /// How long its socket waits.
+    waits: Duration,
 }
 
 impl Lane {
+    /// Has `socket` wait no longer than what is under way allows.
+    fn wait_at(&mut self, socket: &UdpSocket) {
+        let waits = if self.under_way.is_empty() { IDLE } else { BUSY };
+        if std::mem::replace(&mut self.waits, waits) != waits {
+            socket.set_read_timeout(Some(waits)).unwrap();
+        }
+    }
+
     fn take(&mut self, caller: SocketAddr, bytes: &[u8]) {
         if next(&mut self.state) % 1000 >= self.loss && !self.dark.load(Ordering::Relaxed) {
             self.under_way.push_back((Instant::now() + self.delay, caller, bytes.to_vec()));
@@ -59,7 +75,8 @@ impl Lane {
 
     fn send_due(&mut self, send: impl Fn(SocketAddr, &[u8])) {
         while self.under_way.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
-            let Some((_, caller, datagram)) = self.under_way.pop_front() else { break };
+            let Some((due, caller, datagram)) = self.under_way.pop_front() else { break };
+            watch::went_on(due);
             send(caller, &datagram);
         }
     }
@@ -74,7 +91,7 @@ impl Proxy {
         let (stopped, darkened, count) = (Arc::clone(&stop), Arc::clone(&dark), Arc::clone(&callers));
         let lane = move |there: bool| {
             let (state, dark) = (seed * 2 + u64::from(there) + 1, Arc::clone(&darkened));
-            Lane { under_way: VecDeque::new(), state, loss, delay, dark }
+            Lane { under_way: VecDeque::new(), state, loss, delay, dark, waits: IDLE }
         };
         let runs = move || !stopped.load(Ordering::Relaxed);
         let pass = move || {
@@ -83,6 +100,7 @@ impl Proxy {
             thread::scope(|scope| {
                 let (mut bytes, mut there) = ([0; 2048], lane(true));
                 while runs() {
+                    there.wait_at(near);
                     if let Ok((len, caller)) = near.recv_from(&mut bytes) {
                         callers.entry(caller).or_insert_with(|| {
                             let far = bound(0);
@@ -92,6 +110,7 @@ impl Proxy {
                             scope.spawn(move || {
                                 let mut bytes = [0; 2048];
                                 while runs() {
+                                    back.wait_at(&from);
                                     if let Ok(len) = from.recv(&mut bytes) {
                                         back.take(caller, &bytes[..len]);
                                     }

@@ -52,7 +52,7 @@ fn refuse(backend: Backend) {
         // The one before may have called more than once.
         stage.event("a refusal", |what| matches!(what, What::Refused { reason, .. } if *reason == want));
     }
-    assert_eq!(stage.until("a listener", |status| status.refused >= 3).state, SrtState::Listening);
+    stage.until("a listener", |status| status.refused >= 3 && status.state == SrtState::Listening);
     // libsrt takes the length that the listener tells it; one that does not is refused as soon as it is known.
     let _peer = call("streamid=studio&passphrase=of the studio");
     stage.until_up();
@@ -109,20 +109,24 @@ type Listener = Option<Backend>;
 
 #[test]
 fn a_caller_is_told_why_it_is_refused_and_calls_more_and_more_rarely() {
-    thread::scope(|scope| {
-        for backend in BOTH {
-            for listener in [None, Some(Backend::Libsrt), Some(Backend::Rsrt)] {
-                for wrong in [Wrong::Passphrase, Wrong::NoPassphrase, Wrong::KeyLength, Wrong::StreamId] {
-                    if wrong == Wrong::StreamId && listener.is_none() {
-                        continue;
-                    }
-                    for incoming in [true, false] {
-                        scope.spawn(move || is_refused(backend, listener, wrong, incoming));
-                    }
+    let mut cases = Vec::new();
+    for backend in BOTH {
+        for listener in [None, Some(Backend::Libsrt), Some(Backend::Rsrt)] {
+            for wrong in [Wrong::Passphrase, Wrong::NoPassphrase, Wrong::KeyLength, Wrong::StreamId] {
+                if wrong != Wrong::StreamId || listener.is_some() {
+                    cases.extend([true, false].map(|incoming| (backend, listener, wrong, incoming)));
                 }
             }
         }
-    });
+    }
+    // Each has some 25 files open.
+    for some in cases.chunks(11) {
+        thread::scope(|scope| {
+            for &(backend, listener, wrong, incoming) in some {
+                scope.spawn(move || is_refused(backend, listener, wrong, incoming));
+            }
+        });
+    }
 }
 
 /// How long the calls are counted, and how many there are at most: pauses double from 100 ms, less a quarter.
@@ -171,6 +175,7 @@ fn is_refused(backend: Backend, listener: Listener, wrong: Wrong, incoming: bool
     });
     thread::sleep(COUNTED);
     let calls = way.callers();
+    // The next one would come after 4.7 seconds at the earliest, so that this may be late.
     assert!((2..=CALLS).contains(&calls), "{case}: {calls} calls, {:?}", stage.events);
     // What else comes between has its reason told again: a place that is not free yet, or that it was let in for a moment.
     if matches!(reason, SrtReason::Rejected(_)) {
@@ -178,7 +183,8 @@ fn is_refused(backend: Backend, listener: Listener, wrong: Wrong, incoming: bool
         assert_eq!(again, 0, "{case}");
     }
     if let Some(mut ours) = ours {
-        let status = ours.until("a listener", |status| status.state == SrtState::Listening);
-        assert!(wrong == Wrong::KeyLength || status.refused >= 2, "{case}: {status:?}");
+        ours.until(&case, |status| {
+            status.state == SrtState::Listening && (wrong == Wrong::KeyLength || status.refused >= 2)
+        });
     }
 }

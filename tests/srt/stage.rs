@@ -1,8 +1,9 @@
 //! A shard with one SRT input or output, and peers that are other programs.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use changeover::plane::{PlaneSnapshot, Shard, ShardHandle, ShardSetup, SrtEvent,
 use changeover::switch::policy::Mode;
 use changeover::units::Span;
 
-use super::process::{LIMIT, udp_port};
+use super::process::{LIMIT, udp_port, wait_for};
+use super::watch;
 
 /// Its packets, seven a datagram.
 const DATAGRAM: usize = 7 * 188;
@@ -105,6 +107,7 @@ impl Stage {
     }
 
     fn start(input: InputPlan, output: OutputPlan, socket: UdpSocket) -> Self {
+        have_room_for_files();
         // What comes goes, and nothing else: whatever is missing or too much is SRT's.
         let channel = ChannelSetup {
             inputs: vec![InputSetup::default()],
@@ -163,6 +166,13 @@ impl Stage {
     }
 }
 
+/// Has the kernel's table of this process' files grow before anything runs: all threads that open one wait for it, which took half a
+/// minute among hundreds of threads beside six busy loops.
+fn have_room_for_files() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop((0..600).map_while(|_| File::open("/dev/null").ok()).collect::<Vec<_>>()));
+}
+
 fn status(snapshot: &PlaneSnapshot) -> Option<SrtStatus> {
     let mut all = snapshot.srt_inputs.iter().chain(snapshot.srt_outputs.iter().flatten());
     all.find_map(Clone::clone)
@@ -196,36 +206,70 @@ pub(crate) fn is_full() -> bool {
 }
 
 /// The turn of one session: no more of them run at a time in this process than its processors bear.
-pub(crate) struct Turn;
+pub(crate) struct Turn(usize);
 
 static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
 
 impl Turn {
-    pub(crate) fn take() -> Self {
-        let most = 4 * thread::available_parallelism().map_or(1, usize::from);
+    /// Of a session beside which there may be fewer others the more it `weighs`.
+    pub(crate) fn take(weighs: usize) -> Self {
+        let most = 10 * thread::available_parallelism().map_or(1, usize::from);
         let taken = TURNS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = TURNS.1.wait_while(taken, |taken| *taken >= most).unwrap_or_else(PoisonError::into_inner);
-        *taken += 1;
-        Self
+        let waiting = TURNS.1.wait_while(taken, |taken| *taken + weighs > most);
+        *waiting.unwrap_or_else(PoisonError::into_inner) += weighs;
+        Self(weighs)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        TURNS.1.notify_one();
+        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        TURNS.1.notify_all();
     }
 }
 
 /// Datagrams that are sent before those that are counted.
 pub(crate) const AHEAD: u32 = 800;
 
-/// Sends `count` datagrams from the `first` on, about a thousand a second.
+/// What a port of UDP has received and nobody has read, in bytes as the kernel counts them, and the datagrams for which it had
+/// no room so far; nothing where nobody has the port.
+fn queue(port: u16) -> Option<(u64, u64)> {
+    let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+    let of = format!(":{port:04X}");
+    let row = table.lines().find(|row| row.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&of)))?;
+    let mut fields = row.split_whitespace();
+    let (_, waiting) = fields.nth(4)?.split_once(':')?;
+    Some((u64::from_str_radix(waiting, 16).unwrap(), fields.last()?.parse().unwrap()))
+}
+
+/// The datagrams for which `socket` had no room so far.
+pub(crate) fn dropped(socket: &UdpSocket) -> u64 {
+    let port = socket.local_addr().unwrap().port();
+    // A table that others change while it is read may lack it.
+    wait_for("a port in the table", || queue(port)).1
+}
+
+/// Sends `count` datagrams from the `first` on, about a thousand a second, and none while whoever is to read them does not: a program
+/// has room for some 90 of them, unless it asks for more.
+#[allow(clippy::disallowed_methods, reason = "a limit, not a result")]
 pub(crate) fn send(socket: &UdpSocket, first: u32, count: u32) {
+    // A datagram takes some 2.3 kB there.
+    const FULL: u64 = 64 << 10;
+    let to = socket.peer_addr().unwrap().port();
     for n in first..first + count {
+        if n % 32 == 0 {
+            let end = Instant::now() + LIMIT;
+            while queue(to).is_some_and(|(waiting, _)| waiting > FULL) {
+                assert!(Instant::now() < end, "nobody reads what is sent to port {to}");
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
         // Nobody may be there yet to take it. What counts is what comes.
         let _ = socket.send(&datagram(n));
-        thread::sleep(Duration::from_micros(900));
+        // Two at a time, since what wakes everybody on their way costs more than they do.
+        if n % 2 == 1 {
+            watch::sleep(Duration::from_micros(1900));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use changeover::units::Span;
 use super::peers::{Program, Session};
 use super::proxy::Proxy;
 use super::stage::{AHEAD, BOTH, Turn, is_full, receive, send, srt};
+use super::watch::{Run, Watch, fairly};
 
 /// Of a way, there or back.
 const DELAY: Duration = Duration::from_millis(20);
@@ -23,8 +24,9 @@ struct Case {
     loss: u64,
 }
 
-/// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own. What
-/// srt-tokio makes of losses is its own: it sends messages once that nobody asks for again in time.
+/// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own.
+/// srt-tokio is left out: as a sender it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of srt-live-transmit's
+/// at most), and as a receiver it lacked up to 2 of libsrt's and 12 of rsrt's, where srt-live-transmit lacked none.
 fn lossy() -> Vec<Case> {
     let programs =
         if is_full() { &[Program::Transmit, Program::Ffmpeg, Program::Gstreamer][..] } else { &[Program::Transmit] };
@@ -34,10 +36,6 @@ fn lossy() -> Vec<Case> {
             for incoming in [true, false] {
                 for loss in [20, 50] {
                     for role in [Role::Caller, Role::Listener] {
-                        // ffmpeg looks at what it is to send before it calls, and then sends that.
-                        if program == Program::Ffmpeg && incoming {
-                            continue;
-                        }
                         let turn = (backend == Backend::Rsrt) ^ incoming ^ (loss == 20);
                         if is_full() || turn == (role == Role::Caller) {
                             cases.push(Case { program, backend, role, incoming, loss });
@@ -55,14 +53,15 @@ fn what_is_lost_on_the_way_is_sent_again() {
     thread::scope(|scope| {
         for (seed, case) in (1..).zip(lossy()) {
             scope.spawn(move || {
-                let _turn = Turn::take();
-                comes_again(case, seed);
+                // Half of them at a time, and nothing else beside them.
+                let _turn = Turn::take(5);
+                fairly(|| comes_again(case, seed));
             });
         }
     });
 }
 
-fn comes_again(case: Case, seed: u64) {
+fn comes_again(case: Case, seed: u64) -> Run {
     const MESSAGES: u32 = 14_000;
     // The last of those that count may be one that is lost.
     const BEHIND: u32 = 10;
@@ -70,21 +69,27 @@ fn comes_again(case: Case, seed: u64) {
     let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, role) };
     let way = |near, port| Some(Proxy::start(near, super::stage::local(port), loss, DELAY, seed));
     let Session { mut stage, from, sink, way: _way, peer: _peer, .. } = Session::by(program, &plan, incoming, way);
+    let (connected, sending) = program.feed(from, incoming, AHEAD + MESSAGES + BEHIND);
     stage.until_up();
-    let sending = thread::spawn(move || send(&from, 0, AHEAD + MESSAGES + BEHIND));
+    let watch = Watch::start();
+    drop(connected);
     let count = receive(&sink, AHEAD, AHEAD + MESSAGES - 1);
     sending.join().unwrap();
     let told =
         stage.until("figures", |status| status.connections[0].is_some_and(|it| it.packets + 2 >= u64::from(MESSAGES)));
     let figures = told.connections[0].unwrap();
-    assert!(count + 2 >= MESSAGES, "{count} of {MESSAGES}: {case:?} {figures:?}");
     // A half of what is to be expected, since a way may be kind.
     assert!(figures.lost * 2000 > u64::from(MESSAGES) * loss, "{figures:?}");
     assert!(figures.retransmitted > 0, "{figures:?}");
     // rsrt does not measure the round trip where it only sends.
     let untold = backend == Backend::Rsrt && !incoming;
     assert!(untold || figures.rtt > Span::from_millis(35), "{figures:?}");
-    println!("{} of {MESSAGES} are missing: {case:?}", MESSAGES - count);
+    let missing = MESSAGES - count;
+    let said = format!("{missing} of {MESSAGES} are missing: {case:?}, dropped: {}", figures.dropped);
+    if missing <= 2 {
+        println!("{said}");
+    }
+    watch.judge((missing > 2).then_some(said))
 }
 
 #[test]
@@ -94,7 +99,7 @@ fn a_way_that_is_dark_for_two_seconds_is_no_end() {
             for role in [Role::Caller, Role::Listener] {
                 for incoming in [true, false] {
                     scope.spawn(move || {
-                        let _turn = Turn::take();
+                        let _turn = Turn::take(1);
                         goes_dark(backend, role, incoming);
                     });
                 }
@@ -105,8 +110,9 @@ fn a_way_that_is_dark_for_two_seconds_is_no_end() {
 
 fn goes_dark(backend: Backend, role: Role, incoming: bool) {
     let way = |near, port| Some(Proxy::start(near, super::stage::local(port), 0, DELAY, 1));
-    let Session { mut stage, from, sink, way, peer: _peer, .. } =
-        Session::by(Program::Transmit, &srt(backend, role), incoming, way);
+    // What it takes until all is well again is not what is asked here.
+    let plan = SrtPlan { latency: Span::from_secs(1), buffer: 4 << 20, ..srt(backend, role) };
+    let Session { mut stage, from, sink, way, peer: _peer, .. } = Session::by(Program::Transmit, &plan, incoming, way);
     let way = way.unwrap();
     stage.until_up();
     // About a second, two of darkness, and two after it, of which the last one must be whole.
