@@ -2,7 +2,8 @@
 //!
 //! 100 channels of two inputs of 10 Mb/s (950 datagrams of 1,316 bytes a second each) come in by the loopback interface,
 //! and one of each pair goes out. The relay has the same sockets, batches and waits, looks at nothing and copies
-//! nothing: what the plane takes beyond it is what receiving in order, analysing and choosing costs. Both take turns, so
+//! nothing: what the plane takes beyond it is what receiving in order, analysing and choosing costs. Datagrams leave as they came
+//! (`mode: cut`, `pace: arrival`), as the relay's do: what merging and pacing cost beside that is in `switch`. Both take turns, so
 //! that what else the machine does meets both. Run as `cargo bench --bench relay`; two processors or more.
 #![allow(unsafe_code, reason = "the relay speaks to the kernel as barely as can be")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
@@ -20,9 +21,9 @@ use std::thread;
 use std::time::Duration;
 
 use changeover::config::{InputPlan, Interface, OutputPlan};
-use changeover::engine::{ChannelSetup, InputSetup, Setup};
+use changeover::engine::{ChannelSetup, InputSetup, Pace, Setup};
 use changeover::plane::{PlaneSnapshot, Shard, ShardHandle, ShardSetup};
-use changeover::switch::policy;
+use changeover::switch::policy::{self, Mode};
 use changeover::units::Span;
 use pin::{PLANE_CPU, SENDER_CPU, pin};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
@@ -225,6 +226,8 @@ fn run_plane(outputs: &[SocketAddr], delay: Span) -> Turn {
         inputs: vec![InputSetup::default(); 2],
         policy: policy::Settings::default(),
         delay,
+        mode: Mode::Cut,
+        pace: Pace::Arrival,
         ..ChannelSetup::default()
     };
     let input = |address: SocketAddr| InputPlan {
