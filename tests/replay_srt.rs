@@ -173,7 +173,7 @@ fn transmit(from: &str, to: &str, out: Stdio) -> Running {
 }
 
 /// Two of srt-live-transmit with a relay between them that drops every twentieth data packet once and writes down what
-/// gets through: the replay hands on what the receiver did.
+/// gets through: the replay hands on what the receiver did. The latency outlasts a machine that stands still for a while.
 #[test]
 fn a_real_session_with_losses_is_replayed_as_its_receiver_had_it() {
     let free = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -181,7 +181,7 @@ fn a_real_session_with_losses_is_replayed_as_its_receiver_had_it() {
     let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
     relay.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let middle = relay.local_addr().unwrap();
-    let mut receiver = transmit(&format!("srt://:{end}?mode=listener&latency=400"), "file://con", Stdio::piped());
+    let mut receiver = transmit(&format!("srt://:{end}?mode=listener&latency=2000"), "file://con", Stdio::piped());
     let mut out = receiver.0.stdout.take().unwrap();
     let received = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let sink = std::sync::Arc::clone(&received);
@@ -191,7 +191,7 @@ fn a_real_session_with_losses_is_replayed_as_its_receiver_had_it() {
             sink.lock().unwrap().extend_from_slice(&part[..len]);
         }
     });
-    let _sender = transmit(&format!("udp://127.0.0.1:{feed}"), &format!("srt://{middle}?latency=400"), Stdio::null());
+    let _sender = transmit(&format!("udp://127.0.0.1:{feed}"), &format!("srt://{middle}?latency=2000"), Stdio::null());
 
     let stream = stream(2);
     let messages: Vec<_> = stream.chunks_exact(7 * 188).collect();
@@ -235,7 +235,7 @@ fn a_real_session_with_losses_is_replayed_as_its_receiver_had_it() {
     assert!(dropped > 5, "{dropped}");
 
     let folder = tempfile::tempdir().unwrap();
-    let plan = plan(&format!("srt://127.0.0.1:{end}?mode=listener&latency=400ms"));
+    let plan = plan(&format!("srt://127.0.0.1:{end}?mode=listener&latency=2s"));
     let (summary, left) = run(&plan, capture(&folder.path().join("real"), &written));
     let figures = summary.inputs[0].srt.unwrap();
     assert_eq!((figures.missing, figures.encrypted, figures.refused), (0, 0, 0), "{figures:?}");
