@@ -76,8 +76,8 @@ impl Parted {
 
     /// Whether a packet begins or may go on with such a header.
     #[inline]
-    pub(super) const fn wants(&self, packet: Packet<'_>) -> bool {
-        !self.begun.is_empty() || packet.payload_unit_start_indicator() && packet.has_adaptation_field()
+    pub(super) fn wants(&self, packet: Packet<'_>) -> bool {
+        !self.begun.is_empty() || packet.payload_unit_start_indicator() && packet.payload().len() < MAX_HEAD
     }
 
     /// A packet that arrived.
