@@ -5,7 +5,7 @@ mod counting;
 
 use changeover::switch::Handle;
 use changeover::switch::align::Leaving;
-use changeover::switch::splice::{Entry, Kind, OnAir, Out, Outcome, Plan, Request, Settings, Splicer};
+use changeover::switch::splice::{Entry, Kind, OnAir, Out, Outcome, Plan, Request, Settings, Side, Splicer};
 use changeover::synth::{self, Feed};
 use changeover::tr101290::{self, Analyser};
 use changeover::ts::{Outline, Packet};
@@ -58,7 +58,7 @@ fn nothing_is_allocated_once_it_is_made() {
             if running.is_some() {
                 given += 1;
                 let leaving = Leaving { handle, outline: Outline::of(packet), feed: on_air.feed, alone: false };
-                splicer.old(leaving, bytes, None, now, &mut count);
+                splicer.packet(Side::Old, leaving, bytes, None, now, &mut count);
             } else {
                 splicer.sent(on_air.feed, on_air.offset, packet, None);
             }
@@ -73,7 +73,7 @@ fn nothing_is_allocated_once_it_is_made() {
             let bytes = &feeds[plan.to].0[number].bytes;
             let handle = Handle { frame: u32::try_from(number).unwrap(), offset: 1 };
             let leaving = Leaving { handle, outline: Outline::of(Packet::new(bytes)), feed: plan.to, alone: false };
-            splicer.new_(leaving, bytes, None, now, &mut count);
+            splicer.packet(Side::New, leaving, bytes, None, now, &mut count);
             running = Some((plan, number + 1));
         }
         splicer.advance(now, &mut count);

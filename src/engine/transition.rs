@@ -349,10 +349,10 @@ impl Channel {
     /// Gives the splicer the next packet of either input, and does what it says. False where none is due.
     fn mix<F: Frames>(&mut self, to: &mut Sending<'_, F>) -> bool {
         let Flow::Joint(joint) = &mut self.flow else { return false };
-        let (leaving, is_new) = match joint.next_due(to.now, to.slots) {
-            Some(leaving) => (leaving, false),
+        let (leaving, side) = match joint.next_due(to.now, to.slots) {
+            Some(leaving) => (leaving, Side::Old),
             None => match joint.next_of_new(to.now, to.slots) {
-                Some(leaving) => (leaving, true),
+                Some(leaving) => (leaving, Side::New),
                 None => return false,
             },
         };
@@ -365,11 +365,7 @@ impl Channel {
         };
         let said = &mut self.said;
         let head = self.output.remux.head(leaving.handle, Packet::new(bytes));
-        if is_new {
-            splicer.new_(leaving, bytes, head, to.now, |out| said.push(out));
-        } else {
-            splicer.old(leaving, bytes, head, to.now, |out| said.push(out));
-        }
+        splicer.packet(side, leaving, bytes, head, to.now, |out| said.push(out));
         self.obey(false, to);
         true
     }

@@ -67,6 +67,43 @@ fn stamp(bytes: &[u8]) -> Option<Pts90k> {
     Some(Pts90k((a >> 1 & 7) << 30 | b << 22 | (c >> 1) << 15 | d << 7 | e >> 1))
 }
 
+/// The first bytes of a PES packet, put together where packets part them.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    size: usize,
+    bytes: [u8; Self::MAX],
+}
+
+impl Head {
+    /// Bytes up to the end of all times that a header can have: PTS, DTS and ESCR.
+    pub const MAX: usize = FIXED as usize + 5 + 5 + 6;
+
+    /// Of the payload that the PES packet starts in.
+    pub fn new(payload: &[u8]) -> Self {
+        let mut head = Self { size: 0, bytes: [0; Self::MAX] };
+        head.push(payload);
+        head
+    }
+
+    /// The payload of the next packet. What lies behind [`Head::MAX`] is not kept.
+    pub fn push(&mut self, payload: &[u8]) {
+        for (to, byte) in self.bytes.iter_mut().skip(self.size).zip(payload) {
+            *to = *byte;
+            self.size += 1;
+        }
+    }
+
+    /// What came so far, 0…[`Head::MAX`] bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.size).unwrap_or(&self.bytes)
+    }
+
+    /// The same, with zeros behind it.
+    pub const fn padded(&self) -> [u8; Self::MAX] {
+        self.bytes
+    }
+}
+
 /// Whether a PES packet with this stream_id has more of a head than its length: not program_stream_map, padding,
 /// private_stream_2, ECM, EMM, DSMCC, H.222.1 type E and program_stream_directory.
 pub(super) const fn has_header(stream_id: u8) -> bool {
@@ -230,6 +267,22 @@ mod tests {
         for end in 0..whole.len() - 2 {
             assert_eq!(Header::parse(&whole[..end]), None, "{end} bytes");
         }
+    }
+
+    #[test]
+    fn a_head_is_put_together_up_to_the_end_of_its_times() {
+        let whole = header();
+        for size in 1..whole.len() {
+            let mut parts = whole.chunks(size);
+            let mut head = Head::new(parts.next().unwrap());
+            parts.for_each(|part| head.push(part));
+            assert_eq!(head.bytes(), whole);
+        }
+        let mut head = Head::new(&[1; 20]);
+        head.push(&[2; 20]);
+        assert_eq!(head.bytes(), [vec![1; 20], vec![2; 5]].concat());
+        assert_eq!(head.padded(), *head.bytes());
+        assert!(Head::new(&[]).bytes().is_empty());
     }
 
     #[test]

@@ -190,10 +190,7 @@ impl Rig {
         let handle = Handle { frame: number as u32, offset: feed as u16 };
         *self.handles.entry((feed, number)).or_default() += 1;
         let leaving = Leaving { handle, outline, feed, alone: false };
-        let outs = collect(|out| match side {
-            Side::Old => self.splicer.old(leaving, &bytes, None, time, out),
-            Side::New => self.splicer.new_(leaving, &bytes, None, time, out),
-        });
+        let outs = collect(|out| self.splicer.packet(side, leaving, &bytes, None, time, out));
         self.take(&outs);
     }
 

@@ -216,7 +216,7 @@ impl Remux {
     #[inline]
     pub fn head(&self, handle: Handle, packet: Packet<'_>) -> Option<pes::Header> {
         let payload = packet.payload();
-        let is_short = packet.payload_unit_start_indicator() && payload.len() < times::MAX_HEAD;
+        let is_short = packet.payload_unit_start_indicator() && payload.len() < pes::Head::MAX;
         if is_short { pes::Header::parse(&self.parted.find(handle, payload)?) } else { None }
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::times::{FIXED, MAX_HEAD, times_end};
+use super::times::{FIXED, times_end};
 use crate::switch::Handle;
 use crate::ts::Packet;
+use crate::ts::pes::Head;
 use crate::units::Pid;
 
 /// Headers that can be under way at a time. One more takes the place of another.
@@ -24,32 +25,21 @@ struct Begun {
     counter: u8,
     /// Its first packet, and a legal duplicate of that.
     first: [Option<Handle>; 2],
-    size: usize,
-    bytes: [u8; MAX_HEAD],
+    head: Head,
 }
 
 impl Begun {
-    fn push(&mut self, payload: &[u8]) {
-        let room = self.bytes.get_mut(self.size..).unwrap_or(&mut []);
-        for (to, byte) in room.iter_mut().zip(payload) {
-            *to = *byte;
-            self.size += 1;
-        }
-    }
-
     /// Whether its times are there; none where there is no header with times.
     fn is_whole(&self) -> Option<bool> {
-        if self.size < FIXED {
-            return Some(false);
-        }
-        let fixed = *self.bytes.first_chunk()?;
+        let head = self.head.bytes();
+        let Some(&fixed) = head.first_chunk() else { return Some(false) };
         let end = times_end(fixed);
-        if end == FIXED { None } else { Some(self.size >= end) }
+        if end == FIXED { None } else { Some(head.len() >= end) }
     }
 }
 
 /// A header up to the end of its times, with what lies behind them.
-type Header = [u8; MAX_HEAD];
+type Header = [u8; Head::MAX];
 
 /// The headers of all feeds.
 #[derive(Debug)]
@@ -77,7 +67,7 @@ impl Parted {
     /// Whether a packet begins or may go on with such a header.
     #[inline]
     pub(super) fn wants(&self, packet: Packet<'_>) -> bool {
-        !self.begun.is_empty() || packet.payload_unit_start_indicator() && packet.payload().len() < MAX_HEAD
+        !self.begun.is_empty() || packet.payload_unit_start_indicator() && packet.payload().len() < Head::MAX
     }
 
     /// A packet that arrived.
@@ -92,7 +82,7 @@ impl Parted {
             let begun = &mut self.begun[place];
             if begun.counter == counter {
                 // a duplicate, which leaves as well
-                if start && begun.bytes.starts_with(payload) {
+                if start && begun.head.bytes().starts_with(payload) {
                     begun.first[1] = Some(handle);
                 }
                 return;
@@ -100,14 +90,13 @@ impl Parted {
             let mut begun = self.begun.swap_remove(place);
             if !start && !is_scrambled && begun.counter.wrapping_add(1) & 0x0F == counter {
                 begun.counter = counter;
-                begun.push(payload);
+                begun.head.push(payload);
                 self.go_on(begun);
                 return;
             }
         }
-        if start && !is_scrambled && payload.len() < MAX_HEAD {
-            let mut begun = Begun { feed, pid, counter, first: [Some(handle), None], size: 0, bytes: [0; MAX_HEAD] };
-            begun.push(payload);
+        if start && !is_scrambled && payload.len() < Head::MAX {
+            let begun = Begun { feed, pid, counter, first: [Some(handle), None], head: Head::new(payload) };
             // what is whole already needs nobody to keep it
             if begun.is_whole() == Some(false) {
                 self.go_on(begun);
@@ -122,7 +111,7 @@ impl Parted {
                     if self.kept.len() == KEPT {
                         self.kept.pop_front();
                     }
-                    self.kept.push_back((first, begun.bytes));
+                    self.kept.push_back((first, begun.head.padded()));
                 }
             }
             Some(false) => {

@@ -2,10 +2,10 @@
 
 use super::counter::Source;
 use super::routes::Role;
-use super::times::{MAX_HEAD, move_adaptation, moved_pcr, set_pcr, strip_pcr};
+use super::times::{move_adaptation, moved_pcr, set_pcr, strip_pcr};
 use super::{Counts, Pcr, Remux, Sent};
 use crate::switch::{Handle, Store};
-use crate::ts::{Outline, PACKET_SIZE, Packet};
+use crate::ts::{Outline, PACKET_SIZE, Packet, pes};
 use crate::units::{Pid, Ticks27M};
 
 pub(super) const DISCONTINUITY_INDICATOR: u8 = 0x80;
@@ -323,7 +323,7 @@ impl Remux {
         let payload = bytes.get_mut(PACKET_SIZE - size..).unwrap_or(&mut []);
         if role == Role::Pes {
             let known = match start {
-                true if size < MAX_HEAD => parted.begin(at, pid, handle, payload),
+                true if size < pes::Head::MAX => parted.begin(at, pid, handle, payload),
                 false if under.head.is_under_way() => parted.leaving(at, pid),
                 true | false => None,
             };

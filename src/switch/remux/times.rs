@@ -7,8 +7,6 @@ use crate::units::{Pts90k, Ticks27M};
 const MASK: u64 = Pts90k::WRAP - 1;
 /// Bytes of a PES header up to and with PES_header_data_length.
 pub(super) const FIXED: usize = 9;
-/// Bytes of a PES header up to the end of all times that it can have.
-pub(super) const MAX_HEAD: usize = FIXED + 5 + 5 + 6;
 
 /// Flags of an adaptation field.
 const PCR: u8 = 0x10;
@@ -171,7 +169,7 @@ impl Head {
         start: bool,
         payload: &mut [u8],
         ticks: i64,
-        known: Option<[u8; MAX_HEAD]>,
+        known: Option<[u8; pes::Head::MAX]>,
     ) -> bool {
         if start {
             self.at = 0;

@@ -6,7 +6,7 @@ use super::held::{List, Stamp, add};
 use super::line::{Line, later};
 use super::unit::Unit;
 use crate::tr101290::{Program, Stream as Listed};
-use crate::ts::pes::Header;
+use crate::ts::pes::{Head, Header};
 use crate::ts::pictures::{Entry, Pictures};
 use crate::ts::stream::Kind;
 use crate::ts::{PACKET_SIZE, Packet};
@@ -21,8 +21,6 @@ const JUMP: i64 = 900_000;
 /// How far back pictures are looked for that come later than one of higher PTS, in marks.
 const REORDER: usize = 64;
 const NONE: u8 = u8::MAX;
-/// Bytes of the head of a PES packet up to the end of its DTS.
-const HEAD: usize = 19;
 
 /// What a stream is to a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,22 +101,7 @@ struct Parted {
     number: u64,
     at: Instant,
     random_access: bool,
-    size: usize,
-    bytes: [u8; HEAD],
-}
-
-impl Parted {
-    fn push(&mut self, payload: &[u8]) {
-        for (to, byte) in self.bytes.iter_mut().skip(self.size).zip(payload) {
-            *to = *byte;
-            self.size += 1;
-        }
-    }
-
-    /// What its times are; none where they are not all there yet.
-    fn stamp(&self) -> Option<Stamp> {
-        stamp_of(&Header::parse(self.bytes.get(..self.size)?)?)
-    }
+    head: Head,
 }
 
 /// A stream of a feed.
@@ -415,10 +398,8 @@ impl Feed {
                     self.begin(packet.pid(), number, at, stamp, random_access);
                 }
             }
-            None if payload.len() < HEAD => {
-                let mut parted = Parted { number, at, random_access, size: 0, bytes: [0; HEAD] };
-                parted.push(payload);
-                stream.parted = Some(parted);
+            None if payload.len() < Head::MAX => {
+                stream.parted = Some(Parted { number, at, random_access, head: Head::new(payload) });
             }
             None => {}
         }
@@ -429,10 +410,11 @@ impl Feed {
     fn go_on(&mut self, pid: Pid, step: u8, payload: &[u8]) {
         let Some(stream) = self.stream_mut(pid) else { return };
         let Some(mut parted) = stream.parted.take().filter(|_| step == 1) else { return };
-        parted.push(payload);
-        match parted.stamp() {
+        parted.head.push(payload);
+        let head = parted.head.bytes();
+        match Header::parse(head).and_then(|header| stamp_of(&header)) {
             Some(stamp) => self.begin(pid, parted.number, parted.at, stamp, parted.random_access),
-            None if parted.size < HEAD => stream.parted = Some(parted),
+            None if head.len() < Head::MAX => stream.parted = Some(parted),
             None => {}
         }
     }

@@ -399,34 +399,22 @@ impl Splicer {
         self.run.as_ref().is_some_and(|run| run.master == Side::New)
     }
 
-    /// A packet of the old feed is due; `head` is as in [`Splicer::sent`].
-    pub fn old(
+    /// A packet of the feed of that side is due; `head` is as in [`Splicer::sent`]. The first of the new feed is the one that
+    /// the plan names, and none is left out.
+    pub fn packet(
         &mut self,
+        side: Side,
         leaving: Leaving,
         bytes: &[u8; PACKET_SIZE],
         head: Option<Header>,
         now: Instant,
         mut out: impl FnMut(Out),
     ) {
-        match self.mix(now, head) {
-            Some(mut mix) => mix.old(leaving, Packet::new(bytes), &mut out),
-            None => out(Out::Drop(leaving.handle)),
-        }
-    }
-
-    /// A packet of the new feed is due: the first is the one that the plan names, and none is left out. `head` is as in
-    /// [`Splicer::sent`].
-    pub fn new_(
-        &mut self,
-        leaving: Leaving,
-        bytes: &[u8; PACKET_SIZE],
-        head: Option<Header>,
-        now: Instant,
-        mut out: impl FnMut(Out),
-    ) {
-        match self.mix(now, head) {
-            Some(mut mix) => mix.new_(leaving, Packet::new(bytes), &mut out),
-            None => out(Out::Drop(leaving.handle)),
+        let packet = Packet::new(bytes);
+        match (self.mix(now, head), side) {
+            (Some(mut mix), Side::Old) => mix.old(leaving, packet, &mut out),
+            (Some(mut mix), Side::New) => mix.new_(leaving, packet, &mut out),
+            (None, _) => out(Out::Drop(leaving.handle)),
         }
     }
 
