@@ -260,6 +260,7 @@ fn each_wrong_value_is_said_in_its_place() {
             "",
             "6:26: error: `input_loss`: a limit is `off` or a mapping (raise, clear, pids), not `on`".into(),
         ),
+        ("", "delay: 50ms", "", "6:5: error: `delay` is a key of `switch`: write it below that".into()),
         ("", "datagram: {packets: 8}", "", "6:25: error: `packets`: `8` is out of range: 1…7".into()),
         ("", "", "ttl: 256", "8:14: error: `ttl`: `256` is out of range: 1…255".into()),
         ("", "", "dscp: 64", "8:15: error: `dscp`: `64` is out of range: 0…63".into()),

@@ -57,7 +57,10 @@ impl Channel {
 
 /// Reads a channel.
 pub(super) fn channel(node: &Node, report: &mut Report) -> Option<Channel> {
-    let table = Table::open(node, "a channel", &KEYS, report)?;
+    let table = Table::open_with(node, "a channel", &KEYS, &SWITCH_KEYS, report)?;
+    for key in SWITCH_KEYS.iter().filter(|key| table.node(key).is_some()) {
+        report.error(table.key_place(key), format!("`{key}` is a key of `switch`: write it below that"));
+    }
     let name = table.value("name", plain_name, report);
     if table.node("name").is_none() {
         report.error(table.place(), "this channel has no `name`");

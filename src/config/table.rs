@@ -60,6 +60,11 @@ impl<'a> Table<'a> {
         self.node(key).map_or(self.place, |node| node.place)
     }
 
+    /// Where `key` itself begins, or else the mapping.
+    pub(super) fn key_place(&self, key: &str) -> Place {
+        self.entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.place)
+    }
+
     /// What stands under `key`; a key that stands there with nothing under it counts.
     pub(super) fn node(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
