@@ -109,6 +109,10 @@ fn assert_but(rig: &Rig, counters: u64, clocks: u64) {
 fn a_hole_keeps_its_carrier() {
     let rig = run(|_| {});
     assert_but(&rig, 4, 0);
+    let told = |what| rig.events.iter().filter(|e| e.what == what).map(|e| e.at).collect::<Vec<_>>();
+    let (none, some) = (told(What::NoneHealthy), told(What::SomeHealthy));
+    assert_eq!((none.len(), some.len()), (1, 1), "{:?}", rig.events);
+    assert!(none[0] < some[0], "{none:?} {some:?}");
     let (step, off) = clock(&rig);
     assert!(step <= Span::from_millis(100), "{step:?}");
     assert!(off <= Span::from_millis(50), "{off:?}");
@@ -138,6 +142,8 @@ fn nulls_take_the_place_of_an_output_that_no_input_feeds_well() {
     let by = rig.events.iter().filter(|e| matches!(e.what, What::Replaced { by: LossAction::Null })).count();
     let restored = rig.events.iter().filter(|e| e.what == What::Restored).count();
     assert_eq!((by, restored), (1, 1), "{:?}", rig.events);
+    // that says it already
+    assert!(!rig.events.iter().any(|e| matches!(e.what, What::NoneHealthy | What::SomeHealthy)), "{:?}", rig.events);
     assert!(between(&rig, ms(3_150), ms(3_600)).is_empty(), "before its time");
     assert!(!between(&rig, ms(4_500), ms(5_000)).is_empty());
     let (step, _) = clock(&rig);

@@ -426,7 +426,9 @@ impl Scene {
                 | What::NotTaken { .. }
                 | What::Kinship { .. }
                 | What::Replaced { .. }
-                | What::Restored => {}
+                | What::Restored
+                | What::NoneHealthy
+                | What::SomeHealthy => {}
             }
         }
         assert_eq!((switches, muted), (snapshot.channels[0].switches, snapshot.channels[0].muted), "seed {seed}");

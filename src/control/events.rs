@@ -42,7 +42,7 @@ fn json(names: &Names, base: TimeBase, event: &Event) -> String {
 /// How much `event` matters.
 pub fn weight(event: &Event) -> Weight {
     match event.what {
-        What::Muted | What::Replaced { .. } => Weight::Worst,
+        What::Muted | What::Replaced { .. } | What::NoneHealthy => Weight::Worst,
         What::Raised { .. } | What::NotTaken { .. } => Weight::Bad,
         What::Switch(Switch { reason, .. }) => match reason {
             Reason::Unhealthy(_) | Reason::LeastBad => Weight::Bad,
@@ -56,6 +56,7 @@ pub fn weight(event: &Event) -> Weight {
         | What::ClockStep { .. }
         | What::Unmuted
         | What::Restored
+        | What::SomeHealthy
         | What::Set { .. } => Weight::Good,
     }
 }
@@ -88,6 +89,8 @@ pub fn words(names: &Names, event: &Event) -> String {
         What::Muted => format!("{channel}: the output is stopped, no input is healthy"),
         What::Unmuted | What::Restored => format!("{channel}: the output goes on"),
         What::Replaced { by } => format!("{channel}: no input is healthy, the output is {}", by.name()),
+        What::NoneHealthy => format!("{channel}: no input is healthy, and the output stays on the one it has"),
+        What::SomeHealthy => format!("{channel}: an input is healthy again"),
         What::Set { input, setting } => {
             let setting = match setting {
                 Setting::Held => "held: the channel stays on it".to_owned(),

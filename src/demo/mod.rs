@@ -334,6 +334,8 @@ impl Play {
             | What::Unmuted
             | What::Replaced { .. }
             | What::Restored
+            | What::NoneHealthy
+            | What::SomeHealthy
             | What::Set { .. } => None,
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct Channel {
     /// What is sent in place of an input.
     pub(super) loss: Option<LossAction>,
     pub(super) outlook: Outlook,
+    /// It was told that no input is healthy.
+    lacks: bool,
     switches: u64,
 }
 
@@ -97,6 +99,7 @@ impl Channel {
             on_air: None,
             loss: None,
             outlook: Outlook::NEW,
+            lacks: false,
             switches: 0,
         }
     }
@@ -196,6 +199,14 @@ impl Channel {
         let loss = self.chooser.loss(at);
         if loss != self.loss {
             self.change_loss(loss, at, paths, slots, events);
+        }
+        // what takes its place is told as that
+        let (lacked, lacks) = (self.lacks, self.chooser.lacks_healthy(at));
+        self.lacks = lacks && self.loss.is_none();
+        if self.lacks && !lacked {
+            self.event(at, What::NoneHealthy, events);
+        } else if lacked && !lacks {
+            self.event(at, What::SomeHealthy, events);
         }
         if let Some(input) = self.chooser.missed().map(|place| self.input(place)) {
             self.event(at, What::NotTaken { input }, events);

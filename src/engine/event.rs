@@ -91,6 +91,10 @@ pub enum What {
     },
     /// The output is an input's again, or will be as soon as that can be entered.
     Restored,
+    /// No input is healthy, and one of them stays on air all the same.
+    NoneHealthy,
+    /// One is healthy again.
+    SomeHealthy,
     /// A person set or ended a hold, or made an input available or not.
     Set {
         /// Which input.

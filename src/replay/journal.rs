@@ -239,6 +239,8 @@ impl<'a> Line<'a> {
             What::Unmuted => ("unmuted", None, None),
             What::Replaced { by } => ("replaced", None, Some(Detail::Replaced { by: by.name() })),
             What::Restored => ("restored", None, None),
+            What::NoneHealthy => ("none_healthy", None, None),
+            What::SomeHealthy => ("some_healthy", None, None),
             What::Set { input, setting } => ("set", Some(input), Some(set(setting))),
         };
         Self {
@@ -364,6 +366,8 @@ mod tests {
             (What::NotTaken { input }, r#","input":"main","event":"not_taken"}"#),
             (What::Muted, r#","event":"muted"}"#),
             (What::Unmuted, r#","event":"unmuted"}"#),
+            (What::NoneHealthy, r#","event":"none_healthy"}"#),
+            (What::SomeHealthy, r#","event":"some_healthy"}"#),
             (What::Set { input, setting: Setting::Held }, r#","input":"main","event":"set","setting":"held"}"#),
             (
                 What::Set { input, setting: Setting::Priority(-3) },

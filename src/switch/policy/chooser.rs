@@ -206,9 +206,13 @@ impl Chooser {
 
     /// What is to be done in place of sending the input on air, by what was known at the last [`Chooser::decide`].
     pub fn loss(&self, now: Instant) -> Option<LossAction> {
-        let is_long = self.none_healthy_since.is_some_and(|since| now.since(since) >= self.settings.on_loss_after);
-        let acts = self.settings.on_loss != LossAction::Stay && self.held.is_none() && is_long;
+        let acts = self.settings.on_loss != LossAction::Stay && self.held.is_none() && self.lacks_healthy(now);
         acts.then_some(self.settings.on_loss)
+    }
+
+    /// Whether for as long as [`Settings::on_loss_after`] none was healthy, by what was known at the last [`Chooser::decide`].
+    pub fn lacks_healthy(&self, now: Instant) -> bool {
+        self.none_healthy_since.is_some_and(|since| now.since(since) >= self.settings.on_loss_after)
     }
 
     /// What should be done, by what is known now. The decision is taken to be carried out.
