@@ -117,6 +117,11 @@ fn a_hole_keeps_its_carrier() {
     assert!(step <= Span::from_millis(100), "{step:?}");
     assert!(off <= Span::from_millis(50), "{off:?}");
     let hole = between(&rig, ms(3_500), ms(5_500));
+    let channel = rig.snapshot().channels[0];
+    // and before and after it, up to when the carrier's patience ends and the feed's packets leave again
+    let filled = between(&rig, ms(3_100), ms(6_110)).len() as u64;
+    assert!(channel.fillers > hole.len() as u64 && channel.fillers <= filled, "{} of {filled}", channel.fillers);
+    assert!(!channel.filling);
     let bits = hole.len() as u64 * 188 * 8 / 2;
     assert!(bits.abs_diff(RATE) < RATE / 20, "{bits} bits a second");
     let pids = |pid: Pid| hole.iter().filter(|p| Packet::new(p).pid() == pid).count();
@@ -130,6 +135,7 @@ fn a_hole_may_be_silent() {
     let rig = run(|channel| channel.hole = Hole::Silent);
     assert_but(&rig, 4, 1);
     assert_eq!(between(&rig, ms(3_200), ms(6_000)), Vec::<[u8; 188]>::new());
+    assert_eq!(rig.snapshot().channels[0].fillers, 0);
 }
 
 #[test]

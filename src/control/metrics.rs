@@ -449,6 +449,18 @@ fn channel_families(families: &mut Families<'_>, rows: &[ChannelRow<'_>]) -> fmt
         "1 while the output is stopped because no input is healthy",
         None,
         rows.iter().map(|row| (row.labels.clone(), flag(row.state.muted))),
+    )?;
+    families.gauge(
+        "channel_filling",
+        "1 while nothing comes to be sent, and null packets, PCRs and tables keep the carrier",
+        None,
+        rows.iter().map(|row| (row.labels.clone(), flag(row.state.filling))),
+    )?;
+    families.counter(
+        "channel_filler_packets",
+        "TS packets that kept the carrier while nothing came to be sent",
+        None,
+        rows.iter().map(|row| (row.labels.clone(), row.state.fillers)),
     )
 }
 

@@ -47,6 +47,10 @@ pub struct ChannelView {
     pub muted: bool,
     /// What is sent in place of an input because none is healthy: `null` or `slate`; null otherwise.
     pub replaced_by: Option<&'static str>,
+    /// Whether nothing comes to be sent, and null packets, PCRs and tables keep the carrier.
+    pub filling: bool,
+    /// Packets that did so since the start.
+    pub fillers: u64,
     /// Switches since the start.
     pub switches: u64,
     /// TS packets put out.
@@ -210,6 +214,8 @@ impl ChannelView {
             held,
             muted,
             loss,
+            filling,
+            fillers,
             switches,
             packets,
             datagrams,
@@ -226,6 +232,8 @@ impl ChannelView {
             held: name_of(held),
             muted,
             replaced_by: loss.filter(|_| !muted).map(LossAction::name),
+            filling,
+            fillers,
             switches,
             packets,
             datagrams,

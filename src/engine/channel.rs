@@ -304,6 +304,8 @@ impl Channel {
             held: self.chooser.held().map(|i| self.input(i)),
             muted: self.loss == Some(LossAction::Mute),
             loss: self.loss,
+            filling: self.output.is_filling(),
+            fillers: self.output.fillers,
             switches: self.switches,
             packets: self.output.packets,
             datagrams: self.output.gather.datagrams(),

@@ -74,6 +74,8 @@ pub(super) struct Output {
     fills: bool,
     pub(super) slate: Option<Box<Slate>>,
     pub(super) packets: u64,
+    /// Packets that filled holes.
+    pub(super) fillers: u64,
     pub(super) unsynchronised: u64,
     pub(super) last_packet: Option<Instant>,
 }
@@ -103,6 +105,7 @@ impl Output {
             joins: None,
             nudge: 0,
             packets: 0,
+            fillers: 0,
             unsynchronised: 0,
             last_packet: None,
         }
@@ -360,7 +363,9 @@ impl Output {
     /// A packet goes into a datagram.
     #[inline]
     fn put<F: Frames>(&mut self, handle: Handle, pcr: Option<Ticks27M>, to: &mut Sending<'_, F>) {
-        if !self.filling && !self.between {
+        if self.filling {
+            self.fillers += 1;
+        } else if !self.between {
             self.carrier.sent(to.now, pcr);
         }
         let slot = Slot(handle.frame);

@@ -38,6 +38,10 @@ pub struct ChannelSnapshot {
     pub muted: bool,
     /// What is sent in place of an input because none is healthy.
     pub loss: Option<LossAction>,
+    /// Whether a hole is being filled: null packets, PCRs and tables go on while there is nothing else.
+    pub filling: bool,
+    /// Packets that filled holes.
+    pub fillers: u64,
     /// Switches since the start.
     pub switches: u64,
     /// TS packets put out.
