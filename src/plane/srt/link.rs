@@ -395,6 +395,7 @@ impl Link {
             let Ok(frame) = frames.peek() else { break };
             for peer in self.peers.iter_mut().flatten() {
                 for message in frame.bytes().chunks(longest.max(PACKET_SIZE)) {
+                    peer.offered += 1;
                     match library.send(peer.socket, frame.at.max(peer.since), message) {
                         Sent::Yes => {}
                         Sent::Full => peer.left_out += 1,

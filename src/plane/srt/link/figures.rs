@@ -14,8 +14,10 @@ impl Link {
             let Some(peer) = peer else { continue };
             let Some(measured) = library.measure(peer.socket, direction) else { continue };
             if direction == Direction::Out {
-                // Where nothing is sent nothing is acknowledged, and the peer's keep-alives are the backend's matter.
-                if measured.acknowledgements != peer.acknowledgements || measured.packets == peer.packets {
+                // Where nothing is to be sent nothing is acknowledged, and the peer's keep-alives are the backend's matter. What a
+                // backend has sent does not tell: it sends nothing more once the window of a dead peer is full.
+                let asked = std::mem::take(&mut peer.offered);
+                if measured.acknowledgements != peer.acknowledgements || asked == 0 {
                     peer.heard = now;
                     peer.spoke |= measured.acknowledgements > 0;
                 }

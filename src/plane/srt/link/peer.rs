@@ -16,6 +16,8 @@ pub(super) struct Peer {
     /// When something last came from it.
     pub(super) heard: Instant,
     pub(super) left_out: u64,
+    /// Messages that were to be sent to it since the last measurement.
+    pub(super) offered: u64,
     /// Of the last measurement.
     pub(super) measured_at: Instant,
     pub(super) bytes: u64,
@@ -38,6 +40,7 @@ impl Peer {
             since: now,
             heard: now,
             left_out: 0,
+            offered: 0,
             measured_at: now,
             bytes: 0,
             packets: 0,
