@@ -188,6 +188,8 @@ pub(crate) struct Session {
     pub(crate) from: UdpSocket,
     pub(crate) sink: UdpSocket,
     pub(crate) way: Option<Proxy>,
+    /// The port at which the program listens, or which it calls.
+    pub(crate) theirs: u16,
     pub(crate) peer: Other,
     /// Starts it once more.
     pub(crate) program: Box<dyn Fn() -> Other>,
@@ -226,6 +228,6 @@ impl Session {
         };
         let plan = plan.clone();
         let program = Box::new(move || program.start(&plan, incoming, theirs, udp));
-        Self { stage, from, sink, way, peer: program(), program }
+        Self { stage, from, sink, way, theirs, peer: program(), program }
     }
 }
