@@ -20,6 +20,7 @@ mod watch;
 #[path = "srt/ways.rs"]
 mod ways;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -113,6 +114,29 @@ fn serve(backend: Backend) {
         assert_eq!(count.join().unwrap(), 6000);
     }
     sending.join().unwrap();
+}
+
+#[test]
+fn what_the_kernel_drops_at_a_listener_is_counted() {
+    for backend in BOTH {
+        let port = udp_port();
+        let mut stage = Stage::receiving(local(port), srt(backend, Role::Listener));
+        stage.until("a count", |status| status.kernel_drops == Some(0));
+        let full = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let sender = socket();
+                    while !full.load(Ordering::Relaxed) {
+                        // Of no session, for which nothing is done but to take it out of the queue.
+                        let _ = sender.send_to(&[0; 64], local(port));
+                    }
+                });
+            }
+            stage.until("drops", |status| status.kernel_drops > Some(0));
+            full.store(true, Ordering::Relaxed);
+        });
+    }
 }
 
 #[test]

@@ -62,8 +62,9 @@ impl Program {
                 "udpsrc address=127.0.0.1 port={udp} ! srtsink uri={to} latency={latency} sync=false {}",
                 joined(" ")
             )),
+            // It would else end with its first caller, be that one that gave up its call just then.
             (Self::Gstreamer, false) => pipeline(&format!(
-                "srtsrc uri={to} latency={latency} {} ! udpsink host=127.0.0.1 port={udp} sync=false",
+                "srtsrc uri={to} latency={latency} keep-listening=true {} ! udpsink host=127.0.0.1 port={udp} sync=false",
                 joined(" ")
             )),
             (Self::Ffmpeg, _) => {

@@ -147,6 +147,9 @@ pub(super) trait Library: Send {
     fn key_length(&mut self, socket: SocketId) -> u8;
     /// What was measured.
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured>;
+    /// Datagrams that the kernel dropped, since this was last asked, at the UDP socket that `socket` listens or called by; none
+    /// where that is not known.
+    fn kernel_drops(&mut self, socket: SocketId) -> Option<u64>;
     /// How the ways of a bond stand; nothing where it is none.
     fn members(&mut self, _socket: SocketId, _found: &mut Vec<(SocketAddr, MemberState)>) {}
     /// Closes it, whatever it is.

@@ -319,6 +319,7 @@ impl Link {
     /// Ends a connection.
     fn end(&mut self, library: &mut dyn Library, place: usize, reason: Reason, now: Instant) {
         let Some(peer) = self.peers.get_mut(place).and_then(Option::take) else { return };
+        self.count_drops(library, peer.socket);
         library.close(peer.socket);
         self.status.slow += u64::from(reason == Reason::Slow);
         self.teller.tell(now, What::Down { peer: peer.address, reason });

@@ -327,6 +327,9 @@ mod tests {
         fn measure(&mut self, _socket: SocketId, _direction: Direction) -> Option<Measured> {
             Some(Measured::default())
         }
+        fn kernel_drops(&mut self, _socket: SocketId) -> Option<u64> {
+            None
+        }
         fn close(&mut self, _socket: SocketId) {}
     }
 

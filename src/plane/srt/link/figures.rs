@@ -1,7 +1,7 @@
 //! What is read of the connections of a link now and then: their figures, and how the ways of bonds stand.
 
 use super::super::event::{MemberState, SrtFigures, What};
-use super::super::library::{Direction, Library};
+use super::super::library::{Direction, Library, SocketId};
 use super::{Link, Peer};
 use crate::config::{Bond, Interface};
 use crate::units::Instant;
@@ -10,6 +10,10 @@ impl Link {
     /// Reads what the backend measures.
     pub(super) fn measure(&mut self, library: &mut dyn Library, now: Instant) {
         let direction = self.settings.direction;
+        let sockets = self.peers.iter().flatten().map(|peer| peer.socket).chain(self.listener);
+        for socket in sockets.collect::<Vec<_>>() {
+            self.count_drops(library, socket);
+        }
         for (peer, place) in self.peers.iter_mut().zip(&mut self.status.connections) {
             let Some(peer) = peer else { continue };
             let Some(measured) = library.measure(peer.socket, direction) else { continue };
@@ -53,6 +57,13 @@ impl Link {
             && let Some(hall) = &self.hall
         {
             hall.door.set_seats(self.peers.iter().flatten().map(Peer::seat));
+        }
+    }
+
+    /// Adds what the kernel dropped meanwhile.
+    pub(super) fn count_drops(&mut self, library: &mut dyn Library, socket: SocketId) {
+        if let Some(more) = library.kernel_drops(socket) {
+            *self.status.kernel_drops.get_or_insert(0) += more;
         }
     }
 
