@@ -133,6 +133,10 @@ pub(super) trait Library: Send {
     fn accept(&mut self, listener: SocketId, settings: &Settings) -> Option<(SocketId, SocketAddr)>;
     /// A call was answered: from now on the socket is waited for as one that data comes from or goes to.
     fn connected(&mut self, socket: SocketId, direction: Direction);
+    /// A call was answered, and is not to be waited for until [`Library::connected`] says so.
+    fn hold(&mut self, socket: SocketId);
+    /// What counts up with the signs of life of a peer that is sent to: acknowledgements, or what it asked for again.
+    fn signs(&mut self, socket: SocketId) -> u64;
     /// How far a socket is.
     fn phase(&mut self, socket: SocketId) -> Phase;
     /// Why a socket that is down did not connect.

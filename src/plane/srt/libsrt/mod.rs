@@ -25,7 +25,7 @@ use crate::plane::sys as kernel;
 use crate::units::{Instant, Span};
 use bond::Group;
 use entrance::Entrance;
-use layout::Event;
+use layout::{Event, Statistics};
 use sys::{Failure, Libsrt, Missing, Opt};
 
 mod bond;
@@ -266,6 +266,14 @@ impl Backend {
         Ok(entrance)
     }
 
+    /// What the library says of a connection.
+    fn told(&self, socket: SocketId) -> Option<Statistics> {
+        match socket.0 {
+            group if bond::is(group) => bond::statistics(self.library, group),
+            alone => self.library.statistics(alone),
+        }
+    }
+
     fn new_socket(&self) -> Result<i32, Fault> {
         self.library.socket().map_err(|failure| fault("open a socket", failure))
     }
@@ -380,6 +388,14 @@ impl Library for Backend {
         }
     }
 
+    fn hold(&mut self, socket: SocketId) {
+        let _ = self.library.epoll_update(self.epoll, socket.0, sys::ERROR);
+    }
+
+    fn signs(&mut self, socket: SocketId) -> u64 {
+        self.told(socket).map_or(0, |told| count(told.acks_received))
+    }
+
     fn phase(&mut self, socket: SocketId) -> Phase {
         match self.library.state(socket.0) {
             CONNECTED => Phase::Up,
@@ -444,10 +460,7 @@ impl Library for Backend {
     }
 
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured> {
-        let told = match socket.0 {
-            group if bond::is(group) => bond::statistics(self.library, group)?,
-            alone => self.library.statistics(alone)?,
-        };
+        let told = self.told(socket)?;
         let whole = |number: i64| u64::try_from(number).unwrap_or(0);
         let common = Measured {
             rtt: span_ms(told.rtt_ms),

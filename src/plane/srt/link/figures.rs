@@ -14,6 +14,7 @@ impl Link {
         for socket in sockets.collect::<Vec<_>>() {
             self.count_drops(library, socket);
         }
+        self.look_for_signs(library, now);
         for (peer, place) in self.peers.iter_mut().zip(&mut self.status.connections) {
             let Some(peer) = peer else { continue };
             let Some(measured) = library.measure(peer.socket, direction) else { continue };
@@ -57,6 +58,19 @@ impl Link {
             && let Some(hall) = &self.hall
         {
             hall.door.set_seats(self.peers.iter().flatten().map(Peer::seat));
+        }
+    }
+
+    /// Looks for signs of life of peers that are sent to, between two measurements.
+    pub(super) fn look_for_signs(&mut self, library: &mut dyn Library, now: Instant) {
+        if self.settings.direction == Direction::In {
+            return;
+        }
+        for peer in self.peers.iter_mut().flatten() {
+            let signs = library.signs(peer.socket);
+            if std::mem::replace(&mut peer.signs, signs) != signs {
+                peer.heard = now;
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Peer {
     pub(super) packets: u64,
     pub(super) dropped: u64,
     pub(super) acknowledgements: u64,
+    pub(super) signs: u64,
     /// Measurements on end in which it was too slow.
     pub(super) slow: u32,
     /// The ways of a bond, as they were told.
@@ -46,6 +47,7 @@ impl Peer {
             packets: 0,
             dropped: 0,
             acknowledgements: 0,
+            signs: 0,
             slow: 0,
             members: Vec::new(),
             spoke: false,

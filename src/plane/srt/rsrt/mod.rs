@@ -108,10 +108,9 @@ struct Connection {
     agreed: Agreed,
     packets: u64,
     bytes: u64,
-    /// What stands for acknowledgements, and what was sent, sent again and dropped when it was last reckoned.
+    /// What stands for acknowledgements, and what was sent and dropped when it was last reckoned.
     alive: u64,
     sent: u64,
-    again: u64,
     dropped: u64,
 }
 
@@ -295,7 +294,7 @@ fn rejection(error: &SrtError) -> Rejection {
 
 impl Connection {
     fn new(socket: SrtSocket, direction: Direction, agreed: Agreed) -> Box<Self> {
-        Box::new(Self { socket, direction, agreed, packets: 0, bytes: 0, alive: 0, sent: 0, again: 0, dropped: 0 })
+        Box::new(Self { socket, direction, agreed, packets: 0, bytes: 0, alive: 0, sent: 0, dropped: 0 })
     }
 
     /// The next message; pending where there is none yet, and then `context` is woken for it.
@@ -412,6 +411,18 @@ impl Library for Backend {
             connection.direction = direction;
             socket.more = true;
         }
+    }
+
+    fn hold(&mut self, socket: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&socket) {
+            socket.more = false;
+        }
+    }
+
+    fn signs(&mut self, socket: SocketId) -> u64 {
+        let Some(Socket { kind: Kind::Connection(connection), .. }) = self.sockets.get(&socket) else { return 0 };
+        // It counts no acknowledgements, but sends again only what it is asked for.
+        connection.socket.stats().pkts_retransmitted
     }
 
     fn phase(&mut self, socket: SocketId) -> Phase {
@@ -541,14 +552,11 @@ impl Library for Backend {
                 ..common
             },
             Direction::Out => {
-                // It does not count acknowledgements. Without them everything is dropped a while after it was sent. It sends
-                // again only what the peer asks for, by which one is known at once whose way was dark.
+                // Without acknowledgements everything is dropped a while after it was sent.
                 let sent = connection.packets - connection.sent;
-                let asked = told.pkts_retransmitted != connection.again;
                 let dropped = told.pkts_send_dropped.saturating_sub(connection.dropped);
-                (connection.sent, connection.again) = (connection.packets, told.pkts_retransmitted);
-                connection.dropped = told.pkts_send_dropped;
-                connection.alive += u64::from(asked || dropped * 2 <= sent);
+                (connection.sent, connection.dropped) = (connection.packets, told.pkts_send_dropped);
+                connection.alive += u64::from(dropped * 2 <= sent);
                 Measured {
                     latency: connection.agreed.latency,
                     lost: told.pkts_retransmitted,
