@@ -25,16 +25,19 @@ struct Case {
 }
 
 /// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own.
-/// srt-tokio is left out: as a sender it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of srt-live-transmit's
-/// at most), and as a receiver it lacked up to 2 of libsrt's and 12 of rsrt's, where srt-live-transmit lacked none.
+/// srt-tokio is left out as a sender, since it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of
+/// srt-live-transmit's at most). As a receiver it asks at once, and then again after twice its round trip, 98 to 134 ms here: twice in 200 ms,
+/// so that of 14,000 over 5 % some seven would never come. It is held at 2 % and 400 ms.
 fn lossy() -> Vec<Case> {
-    let programs =
-        if is_full() { &[Program::Transmit, Program::Ffmpeg, Program::Gstreamer][..] } else { &[Program::Transmit] };
+    let programs = if is_full() { &Program::ALL[..] } else { &[Program::Transmit] };
     let mut cases = Vec::new();
     for &program in programs {
         for backend in BOTH {
             for incoming in [true, false] {
                 for loss in [20, 50] {
+                    if program == Program::SrtTokio && (incoming || loss > 20) {
+                        continue;
+                    }
                     for role in [Role::Caller, Role::Listener] {
                         let turn = (backend == Backend::Rsrt) ^ incoming ^ (loss == 20);
                         if is_full() || turn == (role == Role::Caller) {
@@ -66,7 +69,8 @@ fn comes_again(case: Case, seed: u64) -> Run {
     // The last of those that count may be one that is lost.
     const BEHIND: u32 = 10;
     let Case { program, backend, role, incoming, loss } = case;
-    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, role) };
+    let latency = if program == Program::SrtTokio { 400 } else { 200 };
+    let plan = SrtPlan { latency: Span::from_millis(latency), ..srt(backend, role) };
     let way = |near, port| Some(Proxy::start(near, super::stage::local(port), loss, DELAY, seed));
     let Session { mut stage, from, sink, way: _way, peer: _peer, .. } = Session::by(program, &plan, incoming, way);
     let (connected, sending) = program.feed(from, incoming, AHEAD + MESSAGES + BEHIND);
