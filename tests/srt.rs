@@ -4,6 +4,8 @@
 
 #[path = "srt/exact.rs"]
 mod exact;
+#[path = "srt/gone.rs"]
+mod gone;
 #[path = "srt/peers.rs"]
 mod peers;
 mod process;
@@ -18,17 +20,16 @@ mod watch;
 #[path = "srt/ways.rs"]
 mod ways;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use changeover::config::{Access, Backend, Role, Second, Secret, SrtPlan};
 use changeover::plane::{Refusal, Shard, ShardSetup, SrtReason, SrtState, What};
 use changeover::units::Span;
 
-use peers::{Program, Session};
 use process::udp_port;
 use stage::{AHEAD, BOTH, Peer, Stage, datagram, encrypted, local, receive, send, socket, srt};
-use watch::{Run, Watch, fairly};
 
 #[test]
 fn a_second_publisher_is_refused_or_takes_over() {
@@ -79,63 +80,6 @@ fn a_second_publisher_is_refused_or_takes_over() {
     });
 }
 
-/// For how long a peer that was killed is gone.
-const AWAY: Duration = Duration::from_secs(3);
-
-#[test]
-fn a_peer_that_was_killed_is_heard_a_second_after_it_comes_back() {
-    thread::scope(|scope| {
-        for backend in BOTH {
-            for role in [Role::Caller, Role::Listener] {
-                for incoming in [true, false] {
-                    scope.spawn(move || fairly(|| comes_back(backend, role, incoming)));
-                }
-            }
-        }
-    });
-}
-
-#[allow(clippy::disallowed_methods, reason = "the time until it is heard is what is tested")]
-fn comes_back(backend: Backend, role: Role, incoming: bool) -> Run {
-    let watch = Watch::start();
-    // The dead connection stands in the way of the new one.
-    let plan = SrtPlan { callers: 1, ..srt(backend, role) };
-    let Session { mut stage, from, sink, peer, program, .. } = Session::start(Program::Transmit, &plan, incoming);
-    let mut peer = Some(peer);
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let feeding = thread::spawn(move || {
-        for n in 0.. {
-            let _ = from.send(&datagram(n));
-            if stopped.recv_timeout(Duration::from_millis(2)) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                return;
-            }
-        }
-    });
-    let (mut bytes, mut slow) = ([0; 2048], None);
-    for life in 0..2 {
-        let peer = peer.take().unwrap_or_else(&program);
-        let start = Instant::now();
-        process::wait_for("a datagram", || sink.recv(&mut bytes).ok());
-        let passed = start.elapsed();
-        if life > 0 && passed >= Duration::from_secs(1) {
-            slow = Some(format!("{passed:?}: {plan:?} {incoming}"));
-        }
-        for _ in 0..500 {
-            process::wait_for("more of them", || sink.recv(&mut bytes).ok());
-        }
-        stage.event("a connection", |what| matches!(what, What::Up { .. }));
-        // It is killed.
-        drop(peer);
-        thread::sleep(AWAY);
-        while sink.recv(&mut bytes).is_ok() {}
-    }
-    let ends = stage.events.iter().filter(|event| matches!(event.what, What::Down { .. }));
-    assert_eq!(ends.count(), 1, "{:?}", stage.events);
-    drop(stop);
-    feeding.join().unwrap();
-    watch.judge(slow)
-}
-
 #[test]
 fn a_listening_output_serves_several_callers_and_drops_the_slow_one() {
     thread::scope(|scope| {
@@ -170,6 +114,29 @@ fn serve(backend: Backend) {
         assert_eq!(count.join().unwrap(), 6000);
     }
     sending.join().unwrap();
+}
+
+#[test]
+fn what_the_kernel_drops_at_a_listener_is_counted() {
+    for backend in BOTH {
+        let port = udp_port();
+        let mut stage = Stage::receiving(local(port), srt(backend, Role::Listener));
+        stage.until("a count", |status| status.kernel_drops == Some(0));
+        let full = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let sender = socket();
+                    while !full.load(Ordering::Relaxed) {
+                        // Of no session, for which nothing is done but to take it out of the queue.
+                        let _ = sender.send_to(&[0; 64], local(port));
+                    }
+                });
+            }
+            stage.until("drops", |status| status.kernel_drops > Some(0));
+            full.store(true, Ordering::Relaxed);
+        });
+    }
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn exact(case: Case) -> Run {
         status.connections[0].is_some_and(|it| it.packets >= u64::from(messages) && it.left_out == 0)
     });
     assert_eq!((told.connected, told.overflow, told.refused, told.events_lost), (1, 0, 0, 0), "{case:?}");
+    assert!(told.kernel_drops.is_some(), "{case:?}");
     if !incoming {
         assert_eq!(stage.handle.snapshot().outputs[0][0].unavailable, 0, "{case:?}");
     }

@@ -62,8 +62,9 @@ impl Program {
                 "udpsrc address=127.0.0.1 port={udp} ! srtsink uri={to} latency={latency} sync=false {}",
                 joined(" ")
             )),
+            // It would else end with its first caller, be that one that gave up its call just then.
             (Self::Gstreamer, false) => pipeline(&format!(
-                "srtsrc uri={to} latency={latency} {} ! udpsink host=127.0.0.1 port={udp} sync=false",
+                "srtsrc uri={to} latency={latency} keep-listening=true {} ! udpsink host=127.0.0.1 port={udp} sync=false",
                 joined(" ")
             )),
             (Self::Ffmpeg, _) => {
@@ -188,6 +189,8 @@ pub(crate) struct Session {
     pub(crate) from: UdpSocket,
     pub(crate) sink: UdpSocket,
     pub(crate) way: Option<Proxy>,
+    /// The port at which the program listens, or which it calls.
+    pub(crate) theirs: u16,
     pub(crate) peer: Other,
     /// Starts it once more.
     pub(crate) program: Box<dyn Fn() -> Other>,
@@ -226,6 +229,6 @@ impl Session {
         };
         let plan = plan.clone();
         let program = Box::new(move || program.start(&plan, incoming, theirs, udp));
-        Self { stage, from, sink, way, peer: program(), program }
+        Self { stage, from, sink, way, theirs, peer: program(), program }
     }
 }

@@ -242,6 +242,11 @@ fn queue(port: u16) -> Option<(u64, u64)> {
     Some((u64::from_str_radix(waiting, 16).unwrap(), fields.last()?.parse().unwrap()))
 }
 
+/// Whether anybody has a port of UDP.
+pub(crate) fn is_bound(port: u16) -> bool {
+    queue(port).is_some()
+}
+
 /// The datagrams for which `socket` had no room so far.
 pub(crate) fn dropped(socket: &UdpSocket) -> u64 {
     let port = socket.local_addr().unwrap().port();

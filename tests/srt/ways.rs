@@ -1,4 +1,4 @@
-//! Ways that lose, and one that is dark for a while.
+//! Ways that lose.
 
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use changeover::units::Span;
 
 use super::peers::{Program, Session};
 use super::proxy::Proxy;
-use super::stage::{AHEAD, BOTH, Turn, is_full, receive, send, srt};
+use super::stage::{AHEAD, BOTH, Turn, is_full, receive, srt};
 use super::watch::{Run, Watch, fairly};
 
 /// Of a way, there or back.
@@ -25,16 +25,19 @@ struct Case {
 }
 
 /// Each loss by each backend in each direction; the roles take turns in an ordinary run, and the program is libsrt's own.
-/// srt-tokio is left out: as a sender it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of srt-live-transmit's
-/// at most), and as a receiver it lacked up to 2 of libsrt's and 12 of rsrt's, where srt-live-transmit lacked none.
+/// srt-tokio is left out as a sender, since it sends next to nothing again (665 to 714 were missing at a loss of 5 %, one of
+/// srt-live-transmit's at most). As a receiver it asks at once, and then again after twice its round trip, 98 to 134 ms here: twice in 200 ms,
+/// so that of 14,000 over 5 % some seven would never come. It is held at 2 % and 400 ms.
 fn lossy() -> Vec<Case> {
-    let programs =
-        if is_full() { &[Program::Transmit, Program::Ffmpeg, Program::Gstreamer][..] } else { &[Program::Transmit] };
+    let programs = if is_full() { &Program::ALL[..] } else { &[Program::Transmit] };
     let mut cases = Vec::new();
     for &program in programs {
         for backend in BOTH {
             for incoming in [true, false] {
                 for loss in [20, 50] {
+                    if program == Program::SrtTokio && (incoming || loss > 20) {
+                        continue;
+                    }
                     for role in [Role::Caller, Role::Listener] {
                         let turn = (backend == Backend::Rsrt) ^ incoming ^ (loss == 20);
                         if is_full() || turn == (role == Role::Caller) {
@@ -66,7 +69,8 @@ fn comes_again(case: Case, seed: u64) -> Run {
     // The last of those that count may be one that is lost.
     const BEHIND: u32 = 10;
     let Case { program, backend, role, incoming, loss } = case;
-    let plan = SrtPlan { latency: Span::from_millis(200), ..srt(backend, role) };
+    let latency = if program == Program::SrtTokio { 400 } else { 200 };
+    let plan = SrtPlan { latency: Span::from_millis(latency), ..srt(backend, role) };
     let way = |near, port| Some(Proxy::start(near, super::stage::local(port), loss, DELAY, seed));
     let Session { mut stage, from, sink, way: _way, peer: _peer, .. } = Session::by(program, &plan, incoming, way);
     let (connected, sending) = program.feed(from, incoming, AHEAD + MESSAGES + BEHIND);
@@ -90,38 +94,4 @@ fn comes_again(case: Case, seed: u64) -> Run {
         println!("{said}");
     }
     watch.judge((missing > 2).then_some(said))
-}
-
-#[test]
-fn a_way_that_is_dark_for_two_seconds_is_no_end() {
-    thread::scope(|scope| {
-        for backend in BOTH {
-            for role in [Role::Caller, Role::Listener] {
-                for incoming in [true, false] {
-                    scope.spawn(move || {
-                        let _turn = Turn::take(1);
-                        goes_dark(backend, role, incoming);
-                    });
-                }
-            }
-        }
-    });
-}
-
-fn goes_dark(backend: Backend, role: Role, incoming: bool) {
-    let way = |near, port| Some(Proxy::start(near, super::stage::local(port), 0, DELAY, 1));
-    // What it takes until all is well again is not what is asked here.
-    let plan = SrtPlan { latency: Span::from_secs(1), buffer: 4 << 20, ..srt(backend, role) };
-    let Session { mut stage, from, sink, way, peer: _peer, .. } = Session::by(Program::Transmit, &plan, incoming, way);
-    let way = way.unwrap();
-    stage.until_up();
-    // About a second, two of darkness, and two after it, of which the last one must be whole.
-    let sending = thread::spawn(move || send(&from, 0, 6000));
-    assert_eq!(receive(&sink, AHEAD, AHEAD + 199), 200);
-    way.darken(true);
-    thread::sleep(Duration::from_secs(2));
-    way.darken(false);
-    assert_eq!(receive(&sink, 5000, 5999), 1000, "{backend:?} {role:?} {incoming}");
-    sending.join().unwrap();
-    assert_eq!(stage.until_up().connected, 1, "{backend:?} {role:?} {incoming} {:?}", stage.events);
 }

@@ -47,15 +47,16 @@ pub(in crate::control) fn srt_families(
 }
 
 fn counters(families: &mut Families<'_>, what: &str, rows: &[SrtRow<'_>]) -> fmt::Result {
-    type Counter = (&'static str, &'static str, fn(&SrtStatus) -> u64);
-    let counters: [Counter; 4] = [
-        ("srt_connections", "SRT connections that came about", |it| it.connected),
-        ("srt_refused", "SRT callers that were turned away", |it| it.refused),
-        ("srt_slow", "SRT connections that ended because the caller was too slow", |it| it.slow),
-        ("srt_overflow", "Messages left out because they were not taken over in time", |it| it.overflow),
+    type Counter = (&'static str, &'static str, fn(&SrtStatus) -> Option<u64>);
+    let counters: [Counter; 5] = [
+        ("srt_connections", "SRT connections that came about", |it| Some(it.connected)),
+        ("srt_refused", "SRT callers that were turned away", |it| Some(it.refused)),
+        ("srt_slow", "SRT connections that ended because the caller was too slow", |it| Some(it.slow)),
+        ("srt_overflow", "Messages left out because they were not taken over in time", |it| Some(it.overflow)),
+        ("srt_kernel_drops", "Datagrams that the kernel dropped at its UDP sockets", |it| it.kernel_drops),
     ];
     for (name, help, value) in counters {
-        let rows = rows.iter().map(|row| (row.labels.clone(), value(row.status)));
+        let rows = rows.iter().filter_map(|row| Some((row.labels.clone(), value(row.status)?)));
         families.counter(&format!("{what}_{name}"), help, None, rows)?;
     }
     Ok(())

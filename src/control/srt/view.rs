@@ -27,6 +27,9 @@ pub struct SrtView {
     pub slow: u64,
     /// Messages left out because they were not taken over in time.
     pub overflow: u64,
+    /// Datagrams that the kernel dropped at its UDP sockets: no room, or refused by the filter on a listener of libsrt; `null` where
+    /// that is not known.
+    pub kernel_drops: Option<u64>,
 }
 
 /// One connection, since it began. Shares are of the packets that there were to be received, or that were sent for the
@@ -117,6 +120,7 @@ impl SrtView {
             refused: status.refused,
             slow: status.slow,
             overflow: status.overflow,
+            kernel_drops: status.kernel_drops,
         }
     }
 }

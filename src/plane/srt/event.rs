@@ -306,6 +306,9 @@ pub struct SrtStatus {
     pub slow: u64,
     /// Messages that found the ring to the shard full.
     pub overflow: u64,
+    /// Datagrams that the kernel dropped at its UDP sockets, since their buffer was full, or since the filter on a listener of libsrt
+    /// refused them; none where that is not known: before there was a socket, and of a bond that is dialled.
+    pub kernel_drops: Option<u64>,
     /// Events that found the channel to control full.
     pub events_lost: u64,
 }
@@ -314,8 +317,9 @@ impl SrtStatus {
     /// Takes over `other`, without taking memory where both have as many places.
     pub(in crate::plane) fn copy(&mut self, other: &Self) {
         let connections = std::mem::take(&mut self.connections);
-        let Self { state, backend, connections: _, connected, refused, slow, overflow, events_lost } = *other;
-        *self = Self { state, backend, connections, connected, refused, slow, overflow, events_lost };
+        let Self { state, backend, connections: _, connected, refused, slow, overflow, kernel_drops, events_lost } =
+            *other;
+        *self = Self { state, backend, connections, connected, refused, slow, overflow, kernel_drops, events_lost };
         self.connections.clone_from(&other.connections);
     }
 }

@@ -133,6 +133,10 @@ pub(super) trait Library: Send {
     fn accept(&mut self, listener: SocketId, settings: &Settings) -> Option<(SocketId, SocketAddr)>;
     /// A call was answered: from now on the socket is waited for as one that data comes from or goes to.
     fn connected(&mut self, socket: SocketId, direction: Direction);
+    /// A call was answered, and is not to be waited for until [`Library::connected`] says so.
+    fn hold(&mut self, socket: SocketId);
+    /// What counts up with the signs of life of a peer that is sent to: acknowledgements, or what it asked for again.
+    fn signs(&mut self, socket: SocketId) -> u64;
     /// How far a socket is.
     fn phase(&mut self, socket: SocketId) -> Phase;
     /// Why a socket that is down did not connect.
@@ -147,6 +151,9 @@ pub(super) trait Library: Send {
     fn key_length(&mut self, socket: SocketId) -> u8;
     /// What was measured.
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured>;
+    /// Datagrams that the kernel dropped, since this was last asked, at the UDP socket that `socket` listens or called by; none
+    /// where that is not known.
+    fn kernel_drops(&mut self, socket: SocketId) -> Option<u64>;
     /// How the ways of a bond stand; nothing where it is none.
     fn members(&mut self, _socket: SocketId, _found: &mut Vec<(SocketAddr, MemberState)>) {}
     /// Closes it, whatever it is.

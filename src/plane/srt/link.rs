@@ -42,6 +42,9 @@ const TURN: usize = 256;
 const WAITING: usize = 1024;
 /// How much sooner than `connect` says a backend may give up a call.
 const SLACK: Span = Span::from_millis(100);
+/// How long the connection that fell silent has to be heard once a call beside it was answered: its way was dark, perhaps, and is back
+/// for both. A peer that serves one caller at a time may have no more use for either when the first is closed.
+const GRACE: Span = Span::from_millis(100);
 /// How long a handshake may take before nobody asks any more how it ended.
 const HANDSHAKE: Span = Span::from_secs(10);
 
@@ -90,6 +93,8 @@ pub(super) struct Link {
     retry_at: Instant,
     /// A call that failed before this was answered.
     answer_by: Instant,
+    /// When the call was answered, if it was.
+    answered_at: Option<Instant>,
     measure_at: Instant,
     backoff: Backoff,
     /// Why it last failed, so that it is told once.
@@ -122,6 +127,7 @@ impl Link {
             present,
             retry_at: Instant::LONG_AGO,
             answer_by: Instant::LONG_AGO,
+            answered_at: None,
             measure_at: Instant::LONG_AGO,
             backoff,
             told: None,
@@ -163,6 +169,7 @@ impl Link {
     /// Listens or calls.
     fn open(&mut self, library: &mut dyn Library, now: Instant) -> Result<(), Fault> {
         self.answer_by = now + self.settings.plan.connect - SLACK;
+        self.answered_at = None;
         let found = find_local(&mut self.settings);
         let opened = found.and_then(|()| match &self.hall {
             Some(hall) => library.listen(&self.settings, &hall.door).map(|socket| self.listener = Some(socket)),
@@ -248,12 +255,18 @@ impl Link {
         match library.phase(socket) {
             Phase::Connecting => {}
             Phase::Up => {
-                self.call = None;
-                self.measure(library, now);
+                self.look_for_signs(library, now);
                 if self.is_heard(now) {
+                    self.call = None;
                     library.close(socket);
                     return;
                 }
+                let answered_at = *self.answered_at.get_or_insert(now);
+                if self.peers.iter().any(Option::is_some) && now.since(answered_at) < GRACE {
+                    library.hold(socket);
+                    return;
+                }
+                self.call = None;
                 self.end(library, 0, Reason::Silent, now);
                 library.connected(socket, self.settings.direction);
                 let stream_id = self.settings.plan.stream_id.clone();
@@ -319,6 +332,7 @@ impl Link {
     /// Ends a connection.
     fn end(&mut self, library: &mut dyn Library, place: usize, reason: Reason, now: Instant) {
         let Some(peer) = self.peers.get_mut(place).and_then(Option::take) else { return };
+        self.count_drops(library, peer.socket);
         library.close(peer.socket);
         self.status.slow += u64::from(reason == Reason::Slow);
         self.teller.tell(now, What::Down { peer: peer.address, reason });
@@ -395,6 +409,7 @@ impl Link {
             let Ok(frame) = frames.peek() else { break };
             for peer in self.peers.iter_mut().flatten() {
                 for message in frame.bytes().chunks(longest.max(PACKET_SIZE)) {
+                    peer.offered += 1;
                     match library.send(peer.socket, frame.at.max(peer.since), message) {
                         Sent::Yes => {}
                         Sent::Full => peer.left_out += 1,
@@ -449,6 +464,11 @@ impl Link {
             } else if peer.slow >= SLOW && self.hall.is_some() {
                 self.end(library, place, Reason::Slow, now);
             }
+        }
+        if self.answered_at.is_some()
+            && let Some(call) = self.call
+        {
+            self.answered(library, call, now);
         }
         let missing = match self.hall {
             Some(_) => self.listener.is_none(),

@@ -31,6 +31,7 @@ use worker::{Handle, Worker};
 
 mod access;
 mod backoff;
+mod drops;
 mod event;
 mod library;
 mod libsrt;

@@ -303,6 +303,10 @@ mod tests {
             None
         }
         fn connected(&mut self, _socket: SocketId, _direction: Direction) {}
+        fn hold(&mut self, _socket: SocketId) {}
+        fn signs(&mut self, _socket: SocketId) -> u64 {
+            0
+        }
         fn phase(&mut self, _socket: SocketId) -> Phase {
             Phase::Up
         }
@@ -326,6 +330,9 @@ mod tests {
         }
         fn measure(&mut self, _socket: SocketId, _direction: Direction) -> Option<Measured> {
             Some(Measured::default())
+        }
+        fn kernel_drops(&mut self, _socket: SocketId) -> Option<u64> {
+            None
         }
         fn close(&mut self, _socket: SocketId) {}
     }

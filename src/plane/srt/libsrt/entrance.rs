@@ -12,6 +12,7 @@ use super::CONNECTED;
 use super::gate::{Fate, Gate};
 use super::sys::{self, Libsrt};
 use crate::plane::srt::access::{Door, Verdict};
+use crate::plane::srt::drops::Drops;
 use crate::plane::srt::event::{Refusal, Rejection};
 use crate::plane::srt::library::SocketId;
 use crate::units::{Instant, Span};
@@ -54,6 +55,11 @@ impl Entrance {
         // It has to wait in its calls, as the library's thread that reads it does nothing else.
         let descriptor = udp.try_clone()?.into();
         Ok((Self { door, gate: Mutex::new(gate), udp: udp.into(), ipv6: address.is_ipv6(), idle }, descriptor))
+    }
+
+    /// What the kernel drops there.
+    pub(super) fn drops(&self) -> Option<Drops> {
+        self.udp.try_clone().ok().map(|udp| Drops::of(udp.into()))
     }
 
     /// What a caller is told.

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::access::{Door, Verdict};
+use super::drops::Drops;
 use super::event::{MemberState, Rejection};
 use super::library::{Direction, Fault, Library, Measured, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Frame, LONGEST};
@@ -24,7 +25,7 @@ use crate::plane::sys as kernel;
 use crate::units::{Instant, Span};
 use bond::Group;
 use entrance::Entrance;
-use layout::Event;
+use layout::{Event, Statistics};
 use sys::{Failure, Libsrt, Missing, Opt};
 
 mod bond;
@@ -125,6 +126,8 @@ pub(super) struct Backend {
     next_entrance: usize,
     /// Bonds that were dialled.
     groups: BTreeMap<SocketId, Group>,
+    /// Of listeners, and of calls that were answered.
+    drops: BTreeMap<SocketId, Drops>,
     /// The last message that was received was the last that this has for now.
     drained: Option<SocketId>,
     /// What to add to the library's time in ns to have an [`Instant`]'s.
@@ -145,6 +148,7 @@ impl Backend {
             listeners: BTreeMap::new(),
             next_entrance,
             groups: BTreeMap::new(),
+            drops: BTreeMap::new(),
             drained: None,
             offset_ns: 0,
         })
@@ -262,6 +266,14 @@ impl Backend {
         Ok(entrance)
     }
 
+    /// What the library says of a connection.
+    fn told(&self, socket: SocketId) -> Option<Statistics> {
+        match socket.0 {
+            group if bond::is(group) => bond::statistics(self.library, group),
+            alone => self.library.statistics(alone),
+        }
+    }
+
     fn new_socket(&self) -> Result<i32, Fault> {
         self.library.socket().map_err(|failure| fault("open a socket", failure))
     }
@@ -340,6 +352,7 @@ impl Library for Backend {
         self.next_entrance += 2;
         match self.try_listen(socket, settings, key, door) {
             Ok(entrance) => {
+                self.drops.extend(entrance.drops().map(|drops| (SocketId(socket), drops)));
                 self.listeners.insert(SocketId(socket), (key, entrance));
                 Ok(SocketId(socket))
             }
@@ -363,6 +376,24 @@ impl Library for Backend {
 
     fn connected(&mut self, socket: SocketId, direction: Direction) {
         let _ = self.library.epoll_update(self.epoll, socket.0, events(direction));
+        // Only of a call that was answered, since it takes a while to find.
+        if !bond::is(socket.0)
+            && let Some(local) = self.library.local(socket.0)
+        {
+            // It says an address where the socket has none.
+            let drops = Drops::find(|own, _| {
+                own.port() == local.port() && (own.ip() == local.ip() || own.ip().is_unspecified())
+            });
+            self.drops.extend(drops.map(|drops| (socket, drops)));
+        }
+    }
+
+    fn hold(&mut self, socket: SocketId) {
+        let _ = self.library.epoll_update(self.epoll, socket.0, sys::ERROR);
+    }
+
+    fn signs(&mut self, socket: SocketId) -> u64 {
+        self.told(socket).map_or(0, |told| count(told.acks_received))
     }
 
     fn phase(&mut self, socket: SocketId) -> Phase {
@@ -429,10 +460,7 @@ impl Library for Backend {
     }
 
     fn measure(&mut self, socket: SocketId, direction: Direction) -> Option<Measured> {
-        let told = match socket.0 {
-            group if bond::is(group) => bond::statistics(self.library, group)?,
-            alone => self.library.statistics(alone)?,
-        };
+        let told = self.told(socket)?;
         let whole = |number: i64| u64::try_from(number).unwrap_or(0);
         let common = Measured {
             rtt: span_ms(told.rtt_ms),
@@ -467,6 +495,10 @@ impl Library for Backend {
         })
     }
 
+    fn kernel_drops(&mut self, socket: SocketId) -> Option<u64> {
+        self.drops.get_mut(&socket).map(Drops::take)
+    }
+
     fn members(&mut self, socket: SocketId, found: &mut Vec<(SocketAddr, MemberState)>) {
         bond::members(self.library, socket.0, self.groups.get(&socket), found);
     }
@@ -474,6 +506,7 @@ impl Library for Backend {
     fn close(&mut self, socket: SocketId) {
         self.library.close(socket.0);
         self.groups.remove(&socket);
+        self.drops.remove(&socket);
         if let Some((key, entrance)) = self.listeners.remove(&socket) {
             ENTRANCES.lock().remove(&key);
             entrance.leave();

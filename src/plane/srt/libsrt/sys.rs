@@ -60,6 +60,7 @@ interface! {
     bind: (c_int, *const libc::sockaddr, c_int) -> c_int;
     bind_acquire: (c_int, c_int) -> c_int;
     connect: (c_int, *const libc::sockaddr, c_int) -> c_int;
+    getsockname: (c_int, *mut libc::sockaddr, *mut c_int) -> c_int;
     listen: (c_int, c_int) -> c_int;
     listen_callback: (c_int, Hook, *mut c_void) -> c_int;
     accept: (c_int, *mut libc::sockaddr, *mut c_int) -> c_int;
@@ -236,6 +237,17 @@ impl Libsrt {
         let len = c_int::try_from(address.len()).unwrap_or(0);
         // SAFETY: the address is valid for its length, and the call copies it.
         self.check(unsafe { (self.0.connect)(socket, address.as_ptr().cast(), len) }).map(drop)
+    }
+
+    /// The address of this side.
+    pub(super) fn local(&self, socket: c_int) -> Option<SocketAddr> {
+        // SAFETY: all zeros is a valid sockaddr_storage.
+        let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
+        let mut len = c_int::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
+        // SAFETY: `storage` is valid for `len` bytes, and both live through the call.
+        let got = unsafe { (self.0.getsockname)(socket, (&raw mut storage).cast(), &raw mut len) };
+        // SAFETY: as long as any socket address.
+        if got < 0 { None } else { unsafe { socket_address((&raw const storage).cast()) } }
     }
 
     /// Listens; `key` is what [`super::knock`] is told with every caller.

@@ -1,7 +1,7 @@
 //! What is read of the connections of a link now and then: their figures, and how the ways of bonds stand.
 
 use super::super::event::{MemberState, SrtFigures, What};
-use super::super::library::{Direction, Library};
+use super::super::library::{Direction, Library, SocketId};
 use super::{Link, Peer};
 use crate::config::{Bond, Interface};
 use crate::units::Instant;
@@ -10,12 +10,19 @@ impl Link {
     /// Reads what the backend measures.
     pub(super) fn measure(&mut self, library: &mut dyn Library, now: Instant) {
         let direction = self.settings.direction;
+        let sockets = self.peers.iter().flatten().map(|peer| peer.socket).chain(self.listener);
+        for socket in sockets.collect::<Vec<_>>() {
+            self.count_drops(library, socket);
+        }
+        self.look_for_signs(library, now);
         for (peer, place) in self.peers.iter_mut().zip(&mut self.status.connections) {
             let Some(peer) = peer else { continue };
             let Some(measured) = library.measure(peer.socket, direction) else { continue };
             if direction == Direction::Out {
-                // Where nothing is sent nothing is acknowledged, and the peer's keep-alives are the backend's matter.
-                if measured.acknowledgements != peer.acknowledgements || measured.packets == peer.packets {
+                // Where nothing is to be sent nothing is acknowledged, and the peer's keep-alives are the backend's matter. What a
+                // backend has sent does not tell: it sends nothing more once the window of a dead peer is full.
+                let asked = std::mem::take(&mut peer.offered);
+                if measured.acknowledgements != peer.acknowledgements || asked == 0 {
                     peer.heard = now;
                     peer.spoke |= measured.acknowledgements > 0;
                 }
@@ -51,6 +58,26 @@ impl Link {
             && let Some(hall) = &self.hall
         {
             hall.door.set_seats(self.peers.iter().flatten().map(Peer::seat));
+        }
+    }
+
+    /// Looks for signs of life of peers that are sent to, between two measurements.
+    pub(super) fn look_for_signs(&mut self, library: &mut dyn Library, now: Instant) {
+        if self.settings.direction == Direction::In {
+            return;
+        }
+        for peer in self.peers.iter_mut().flatten() {
+            let signs = library.signs(peer.socket);
+            if std::mem::replace(&mut peer.signs, signs) != signs {
+                peer.heard = now;
+            }
+        }
+    }
+
+    /// Adds what the kernel dropped meanwhile.
+    pub(super) fn count_drops(&mut self, library: &mut dyn Library, socket: SocketId) {
+        if let Some(more) = library.kernel_drops(socket) {
+            *self.status.kernel_drops.get_or_insert(0) += more;
         }
     }
 

@@ -16,12 +16,15 @@ pub(super) struct Peer {
     /// When something last came from it.
     pub(super) heard: Instant,
     pub(super) left_out: u64,
+    /// Messages that were to be sent to it since the last measurement.
+    pub(super) offered: u64,
     /// Of the last measurement.
     pub(super) measured_at: Instant,
     pub(super) bytes: u64,
     pub(super) packets: u64,
     pub(super) dropped: u64,
     pub(super) acknowledgements: u64,
+    pub(super) signs: u64,
     /// Measurements on end in which it was too slow.
     pub(super) slow: u32,
     /// The ways of a bond, as they were told.
@@ -38,11 +41,13 @@ impl Peer {
             since: now,
             heard: now,
             left_out: 0,
+            offered: 0,
             measured_at: now,
             bytes: 0,
             packets: 0,
             dropped: 0,
             acknowledgements: 0,
+            signs: 0,
             slow: 0,
             members: Vec::new(),
             spoke: false,

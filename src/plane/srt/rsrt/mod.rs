@@ -34,6 +34,7 @@ use tokio::sync::Notify;
 use tracing::Dispatch;
 
 use super::access::{Door, Verdict};
+use super::drops::{self, Drops};
 use super::event::Rejection;
 use super::library::{Direction, Fault, Library, Measured, Phase, Received, Sent, Settings, SocketId, Why};
 use super::ring::{Doorbell, Frame};
@@ -88,6 +89,9 @@ impl Wake for Ringer {
     }
 }
 
+/// Held while a call is begun.
+static DIALLING: Mutex<()> = Mutex::new(());
+
 type Call = Pin<Box<dyn Future<Output = Result<SrtSocket, SrtError>> + Send>>;
 
 /// What a socket is.
@@ -113,6 +117,8 @@ struct Connection {
 struct Socket {
     kind: Kind,
     ringer: Arc<Ringer>,
+    /// At the UDP socket of a call or a listener.
+    drops: Option<Drops>,
     /// It may have more to tell without being woken for it.
     more: bool,
 }
@@ -156,11 +162,11 @@ impl Backend {
         })
     }
 
-    fn put(&mut self, kind: Kind) -> SocketId {
+    fn put(&mut self, kind: Kind, drops: Option<Drops>) -> SocketId {
         self.next = self.next.wrapping_add(1);
         let socket = SocketId(self.next);
         let ringer = Arc::new(Ringer { socket, rung: AtomicBool::new(false), ready: Arc::clone(&self.ready) });
-        self.sockets.insert(socket, Socket { kind, ringer, more: true });
+        self.sockets.insert(socket, Socket { kind, ringer, drops, more: true });
         socket
     }
 
@@ -338,19 +344,23 @@ impl Library for Backend {
     fn dial(&mut self, settings: &Settings) -> Result<SocketId, Fault> {
         let address = v4(settings.address)?;
         let mut call: Call = Box::pin(SrtSocket::connect(SocketAddr::V4(address), options(settings)));
+        // Others may call the same peer, and what each has is told from what was there before.
+        let alone = DIALLING.lock();
+        let before = drops::connected_to(settings.address);
         // What the box does not allow is known at once; an answer is not, and its socket is asked for it soon.
         let first = {
             let _inside = self.runtime.enter();
             let context = &mut Context::from_waker(Waker::noop());
             tracing::dispatcher::with_default(&self.dispatch, || call.as_mut().poll(context))
         };
-        match first {
-            Poll::Ready(Err(error)) => Err(fault("call", &error)),
-            Poll::Ready(Ok(socket)) => {
-                Ok(self.put(Kind::Connection(Connection::new(socket, settings.direction, Agreed::default()))))
-            }
-            Poll::Pending => Ok(self.put(Kind::Call(call))),
-        }
+        let drops = Drops::find(|own, peer| peer == Some(settings.address) && !before.contains(&own));
+        drop(alone);
+        let kind = match first {
+            Poll::Ready(Err(error)) => return Err(fault("call", &error)),
+            Poll::Ready(Ok(socket)) => Kind::Connection(Connection::new(socket, settings.direction, Agreed::default())),
+            Poll::Pending => Kind::Call(call),
+        };
+        Ok(self.put(kind, drops))
     }
 
     fn listen(&mut self, settings: &Settings, door: &Arc<Door>) -> Result<SocketId, Fault> {
@@ -363,7 +373,9 @@ impl Library for Backend {
         let binding = SrtListener::bind(SocketAddr::V4(address), options(settings));
         let listener = tracing::dispatcher::with_default(&self.dispatch, || self.runtime.block_on(binding))
             .map_err(|error| fault("listen", &error))?;
-        Ok(self.put(Kind::Listener { listener, door: Arc::clone(door) }))
+        let at = SocketAddr::V4(listener.local_addr());
+        let drops = Drops::find(|own, peer| own == at && peer.is_none());
+        Ok(self.put(Kind::Listener { listener, door: Arc::clone(door) }, drops))
     }
 
     fn accept(&mut self, listener: SocketId, settings: &Settings) -> Option<(SocketId, SocketAddr)> {
@@ -384,7 +396,7 @@ impl Library for Backend {
             };
             let agreed = self.ear.0.lock().let_in(peer);
             let stream_id = caller.streamid().unwrap_or_default();
-            let id = self.put(Kind::Connection(Connection::new(caller, settings.direction, agreed)));
+            let id = self.put(Kind::Connection(Connection::new(caller, settings.direction, agreed)), None);
             match door.knock(id, peer, &stream_id, now()) {
                 Verdict::Admit(_) => return Some((id, peer)),
                 Verdict::Refuse(_) => self.close(id),
@@ -399,6 +411,18 @@ impl Library for Backend {
             connection.direction = direction;
             socket.more = true;
         }
+    }
+
+    fn hold(&mut self, socket: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&socket) {
+            socket.more = false;
+        }
+    }
+
+    fn signs(&mut self, socket: SocketId) -> u64 {
+        let Some(Socket { kind: Kind::Connection(connection), .. }) = self.sockets.get(&socket) else { return 0 };
+        // It counts no acknowledgements, but sends again only what it is asked for.
+        connection.socket.stats().pkts_retransmitted
     }
 
     fn phase(&mut self, socket: SocketId) -> Phase {
@@ -528,7 +552,7 @@ impl Library for Backend {
                 ..common
             },
             Direction::Out => {
-                // It does not count acknowledgements. Without them everything is dropped a while after it was sent.
+                // Without acknowledgements everything is dropped a while after it was sent.
                 let sent = connection.packets - connection.sent;
                 let dropped = told.pkts_send_dropped.saturating_sub(connection.dropped);
                 (connection.sent, connection.dropped) = (connection.packets, told.pkts_send_dropped);
@@ -543,6 +567,10 @@ impl Library for Backend {
                 }
             }
         })
+    }
+
+    fn kernel_drops(&mut self, socket: SocketId) -> Option<u64> {
+        self.sockets.get_mut(&socket)?.drops.as_mut().map(Drops::take)
     }
 
     fn close(&mut self, socket: SocketId) {
