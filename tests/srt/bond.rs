@@ -94,9 +94,9 @@ fn goes_on(bonded: Bonded) {
             until(&mut caller, near, false);
         }
         for (way, &near) in ways.iter().zip(&near) {
-            way.darken(true);
+            way.lose(1000);
             until(&mut caller, near, true);
-            way.darken(false);
+            way.lose(0);
             until(&mut caller, near, false);
         }
         done.store(true, Ordering::Relaxed);

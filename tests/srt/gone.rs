@@ -91,12 +91,12 @@ fn goes_dark(case: Case) -> (Duration, Run) {
     drop(connected);
     assert_eq!(receive(&sink, AHEAD, AHEAD + 199), 200, "{case:?}");
     let mut bytes = [0; 2048];
-    way.darken(true);
+    way.lose(1000);
     let start = Instant::now();
     while start.elapsed() < DARK {
         let _ = sink.recv(&mut bytes);
     }
-    way.darken(false);
+    way.lose(0);
     let start = Instant::now();
     wait_for("data", || sink.recv(&mut bytes).ok());
     let passed = start.elapsed();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::watch;
 /// Passes datagrams both ways between one address and everybody who sends to it, each of whom is seen there by a port of his own.
 pub(crate) struct Proxy {
     stop: Arc<AtomicBool>,
-    dark: Arc<AtomicBool>,
+    loss: Arc<AtomicU64>,
     callers: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,9 +51,8 @@ struct Lane {
     /// When each is due, and whose it is.
     under_way: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     state: u64,
-    loss: u64,
+    loss: Arc<AtomicU64>,
     delay: Duration,
-    dark: Arc<AtomicBool>,
     /// How long its socket waits.
     waits: Duration,
 }
@@ -68,7 +67,7 @@ impl Lane {
     }
 
     fn take(&mut self, caller: SocketAddr, bytes: &[u8]) {
-        if next(&mut self.state) % 1000 >= self.loss && !self.dark.load(Ordering::Relaxed) {
+        if next(&mut self.state) % 1000 >= self.loss.load(Ordering::Relaxed) {
             self.under_way.push_back((Instant::now() + self.delay, caller, bytes.to_vec()));
         }
     }
@@ -86,12 +85,12 @@ impl Proxy {
     /// From `port` to `to` and back, each way losing `loss` of a thousand and taking `delay`.
     pub(crate) fn start(port: u16, to: SocketAddr, loss: u64, delay: Duration, seed: u64) -> Self {
         let near = bound(port);
-        let (stop, dark) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (stop, loss) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(loss)));
         let callers = Arc::new(AtomicUsize::new(0));
-        let (stopped, darkened, count) = (Arc::clone(&stop), Arc::clone(&dark), Arc::clone(&callers));
+        let (stopped, losing, count) = (Arc::clone(&stop), Arc::clone(&loss), Arc::clone(&callers));
         let lane = move |there: bool| {
-            let (state, dark) = (seed * 2 + u64::from(there) + 1, Arc::clone(&darkened));
-            Lane { under_way: VecDeque::new(), state, loss, delay, dark, waits: IDLE }
+            let (state, loss) = (seed * 2 + u64::from(there) + 1, Arc::clone(&losing));
+            Lane { under_way: VecDeque::new(), state, loss, delay, waits: IDLE }
         };
         let runs = move || !stopped.load(Ordering::Relaxed);
         let pass = move || {
@@ -125,7 +124,7 @@ impl Proxy {
                 }
             });
         };
-        Self { stop, dark, callers, thread: Some(thread::spawn(pass)) }
+        Self { stop, loss, callers, thread: Some(thread::spawn(pass)) }
     }
 
     /// How many have sent something so far.
@@ -133,8 +132,8 @@ impl Proxy {
         self.callers.load(Ordering::Relaxed)
     }
 
-    /// Loses everything from now on, or no longer.
-    pub(crate) fn darken(&self, dark: bool) {
-        self.dark.store(dark, Ordering::Relaxed);
+    /// Loses so many of a thousand from now on.
+    pub(crate) fn lose(&self, loss: u64) {
+        self.loss.store(loss, Ordering::Relaxed);
     }
 }
