@@ -389,7 +389,7 @@ impl Splicer {
         })
     }
 
-    /// Whether a transition runs: packets of both feeds are to be given to [`Splicer::old`] and [`Splicer::new_`].
+    /// Whether a transition runs: packets of both feeds are to be given to [`Splicer::packet`].
     pub const fn is_running(&self) -> bool {
         self.run.is_some()
     }
